@@ -2,26 +2,33 @@
 
 mod accounts;
 mod modules;
+mod refused_memberships;
 mod remote;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
+use async_io::Timer;
+use futures_lite::future;
 use lunatic_account::{Account, BranchError, Charge, Kind};
 use lunatic_distributed::guest::{MAX_CONFIG_BYTES, NodeRequest, NodeResponse, SpawnRequest};
 use lunatic_distributed::{
     Answer, Expelled, GroupChange, Incoming, LocalNode, Node, NodeEvent, NotDelivered, OnLoss,
 };
 use lunatic_engine::{Module, ModuleHash, ModuleLimits};
+use lunatic_groups::GroupError;
 use lunatic_mailbox::{DataMessage, EncodedResource, MessageResource, Pid};
 use lunatic_process::guest::{GuestModule, Spawn, spawn};
 use lunatic_process::{AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
 use lunatic_wasi::Stdio;
+use parking_lot::Mutex;
 
 use crate::config::WireConfig;
 use crate::name_scope::NameScope;
 use crate::node::accounts::PeerAccounts;
 use crate::node::modules::NodeModules;
+use crate::node::refused_memberships::{Membership, RefusedMemberships};
 use crate::runtime::Runtime;
 use crate::state::State;
 
@@ -29,6 +36,12 @@ pub use crate::node::remote::{RemoteDir, RemoteRights, RemoteRule};
 
 /// What a request of another node takes beside its bytes until it is seen to, about.
 const REQUEST_BYTES: u64 = 1024;
+
+/// How often memberships of other nodes are tried again for which there was no room.
+const MEMBERSHIPS_PERIOD: Duration = Duration::from_secs(2);
+
+/// So many of them are tried before other tasks may run.
+const MEMBERSHIPS_AT_ONCE: usize = 64;
 
 /// The node that a runtime is, and what belongs to it.
 pub(crate) struct ClusterNode {
@@ -40,6 +53,8 @@ pub(crate) struct ClusterNode {
     rights: RemoteRights,
     /// Its processes, as soon as there are any.
     runtime: OnceLock<Runtime>,
+    refused: Mutex<RefusedMemberships>,
+    own: OnceLock<Weak<ClusterNode>>,
 }
 
 impl ClusterNode {
@@ -51,12 +66,15 @@ impl ClusterNode {
             accounts: PeerAccounts::new(environment.account()),
             rights,
             runtime: OnceLock::new(),
+            refused: Mutex::default(),
+            own: OnceLock::new(),
         }
     }
 
     /// From here on, other nodes reach the processes of a runtime.
     pub(crate) fn attach(self: &Arc<Self>, runtime: &Runtime) {
         self.runtime.set(runtime.clone()).ok();
+        self.own.set(Arc::downgrade(self)).ok();
         let node = self.node.clone();
         self.names
             .groups
@@ -136,6 +154,63 @@ impl ClusterNode {
                 Err(format!("this node knows no resource of the kind {kind}").into())
             }
         }
+    }
+
+    /// Adds a membership of a process of another node.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for it, or for its scope, which is charged to the account that is returned.
+    fn join(&self, scope: &str, group: &str, process: Pid) -> Result<(), (GroupError, Account)> {
+        let payer = self.account_of(process);
+        let payer = payer.unwrap_or_else(|_| self.accounts.root().clone());
+        let scope = self.names.groups.scope_paid_by(scope, &payer);
+        let joined = scope.and_then(|scope| scope.join_remote(group, process));
+        joined.map_err(|error| (error, payer))
+    }
+
+    /// Tries memberships again that were refused, until none are left.
+    fn retry_memberships(&self) {
+        let (Some(own), Some(runtime)) = (self.own.get().cloned(), self.runtime.get()) else {
+            return;
+        };
+        runtime.scheduler.spawn(async move {
+            loop {
+                Timer::after(MEMBERSHIPS_PERIOD).await;
+                let mut last = None;
+                loop {
+                    let Some(own) = own.upgrade() else {
+                        return;
+                    };
+                    last = own.retry_some(last.as_ref());
+                    if last.is_none() {
+                        break;
+                    }
+                    drop(own);
+                    future::yield_now().await;
+                }
+                let is_over = own
+                    .upgrade()
+                    .is_none_or(|own| own.refused.lock().end_if_empty());
+                if is_over {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tries some of them, behind the one that was tried last. Returns the last of these.
+    fn retry_some(&self, last: Option<&Membership>) -> Option<Membership> {
+        let join = |membership: &Membership| {
+            let Membership {
+                process,
+                scope,
+                group,
+            } = membership;
+            self.join(scope, group, *process).is_ok()
+        };
+        let mut refused = self.refused.lock();
+        refused.try_some(last, MEMBERSHIPS_AT_ONCE, join)
     }
 
     /// Starts a process for another node, and answers when it is made.
@@ -312,27 +387,25 @@ impl LocalNode for ClusterNode {
     }
 
     fn group_changed(&self, change: GroupChange) {
-        let GroupChange {
-            scope,
-            group,
-            process,
-            joined,
-        } = change;
         let groups = &self.names.groups;
-        if !joined {
-            if let Some(scope) = groups.existing_scope(&scope) {
-                scope.leave_remote(&group, process);
+        let mut refused = self.refused.lock();
+        if !change.joined {
+            if !refused.end(&change)
+                && let Some(scope) = groups.existing_scope(&change.scope)
+            {
+                scope.leave_remote(&change.group, change.process);
             }
             return;
         }
-        let payer = self.account_of(process);
-        let payer = payer.unwrap_or_else(|_| self.accounts.root().clone());
-        let scope = groups.scope_paid_by(&scope, &payer);
-        let refused = scope.and_then(|scope| scope.join_remote(&group, process));
-        if let Err(error) = refused
-            && groups.environment().admits_log_line(&payer)
-        {
-            tracing::warn!("a group of another node: {error}");
+        if let Err((error, payer)) = self.join(&change.scope, &change.group, change.process) {
+            if groups.environment().admits_log_line(&payer) {
+                tracing::warn!(
+                    "a membership of another node is taken in when there is room: {error}"
+                );
+            }
+            if refused.refuse(&change) {
+                self.retry_memberships();
+            }
         }
     }
 

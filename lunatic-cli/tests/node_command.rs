@@ -208,6 +208,24 @@ fn a_node_whose_address_is_in_use_says_so() {
 }
 
 #[test]
+fn a_name_that_is_taken_is_told_with_where_and_what_to_do() {
+    let shop = Shop::new();
+    let _one = shop.start("one", &[]);
+    let _two = shop.start("two", &[]);
+    shop.wait_for("one", "two", "connected");
+    // A runtime of another user has names of its own, and asks the same node.
+    let other = Runtimes::new();
+    let directory = shop.runtimes.guests.path().join("shop");
+    let directory = directory.to_str().unwrap();
+    let node = ["node", "--name", "two", "--cluster", directory];
+    let dials = ["--listen", "127.0.0.1:0", "--join", &shop.address];
+    other.run(&[&node[..], &dials].concat()).code(1).says(&[
+        &format!("the node at {} refuses this one", shop.address),
+        "a node of the same name lives already: choose another with --name",
+    ]);
+}
+
+#[test]
 fn what_others_would_not_take_is_told_as_a_node_starts() {
     let shop = Shop::new();
     let long = format!("big={}", "a".repeat(1100));
@@ -256,6 +274,7 @@ fn why_a_certificate_is_refused_is_told_by_who_refuses_it() {
     ran.code(0).says(&[
         &format!("cannot connect to the node at {}", shop.address),
         "the peer is of the cluster shop, and this is other",
+        "start both with the directory, a token, or certificates of the same cluster",
         "no node was found by",
     ]);
 }
@@ -297,6 +316,94 @@ fn a_node_joins_with_a_token_keeps_what_it_was_given_and_needs_another_when_that
     token(&shop, "token");
     let _worker = shop.runtimes.start(&arguments("worker"));
     shop.wait_for("one", "worker", "connected");
+}
+
+#[test]
+fn why_a_node_is_not_let_in_is_in_the_log_of_the_node_that_was_asked() {
+    let shop = Shop::new();
+    let _one = shop.start_logging("one", "one.log");
+    let log = || fs::read_to_string(shop.runtimes.guests.path().join("one.log")).unwrap();
+    token(&shop, "token");
+    let join = ["--listen", "127.0.0.1:0", "--join", &shop.address];
+    let node = |name: &'static str, token: &'static str, state: &'static str| {
+        let token = ["--token-file", token, "--state", state];
+        [&["node", "--name", name][..], &join, &token].concat()
+    };
+    let worker = shop.runtimes.start(&node("worker-1", "token", "first"));
+    shop.wait_for("one", "worker-1", "connected");
+    drop(worker);
+    token(&shop, "unused");
+    for (name, token, why) in [
+        ("worker-2", "token", "the token was used by worker-1 at 20"),
+        ("other", "unused", "the token is for worker*, not for other"),
+    ] {
+        // Strangers cause one line in a second.
+        std::thread::sleep(Duration::from_millis(1100));
+        shop.runtimes
+            .run(&node(name, token, "second"))
+            .code(1)
+            .says(&[
+                "the cluster has refused; why is in the log of the node that was asked",
+                "make another token",
+            ]);
+        wait_until(why, || log().contains(why));
+    }
+    // One that was let in before, and is refused from now on.
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    let revoked = shop
+        .runtimes
+        .run(&["cluster", "revoke", "shop", "worker-1"]);
+    revoked
+        .code(0)
+        .prints("revoked the certificates of worker-1");
+    let ends = [node("worker-1", "token", "first"), vec!["ends.wat"]].concat();
+    // By then, the node has read which names are revoked.
+    std::thread::sleep(Duration::from_secs(6));
+    shop.runtimes.run(&ends).code(0).says(&[
+        &format!("cannot connect to the node at {}", shop.address),
+        "it does not accept this node, and its log says why",
+        "no node was found by",
+    ]);
+    for why in [
+        "worker-1 was revoked at 20",
+        "it can join with a token that is made from now on",
+    ] {
+        wait_until(why, || log().contains(why));
+    }
+    shop.write("token", "lunatic-token");
+    shop.runtimes
+        .run(&node("worker-3", "token", "third"))
+        .code(1)
+        .says(&[
+            "the token in `token`: this is no token",
+            "the whole line that `lunatic cluster token DIR` prints",
+        ]);
+}
+
+#[test]
+fn a_node_has_the_name_of_its_certificate_and_cannot_be_given_another_one() {
+    let shop = Shop::new();
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    let folder = shop.runtimes.guests.path();
+    let authority = Authority::open(&folder.join("shop")).unwrap();
+    let state = folder.join("state");
+    let worker = "worker".parse().unwrap();
+    Credentials::from_authority(&authority, &worker, Some(&state), SystemTime::now()).unwrap();
+    let files = ["shop/ca.pem", "state/identity.pem"].map(|file| folder.join(file));
+    let [ca, own] = [&files[0], &files[1]].map(|file| file.to_str().unwrap());
+    let node = ["node", "--ca", ca, "--cert", own, "--key", own];
+    let run = |name: &[&str]| {
+        let rest = ["--listen", "127.0.0.1:0", "ends.wat"];
+        shop.runtimes.run(&[&node[..], name, &rest].concat())
+    };
+    run(&["--name", "other"]).code(1).says(&[
+        &format!("the certificate in `{own}` is that of a node named worker"),
+        "leave --name out, or use --name worker",
+        "a node named other needs a certificate of that name",
+    ]);
+    for name in [&[][..], &["--name", "worker"]] {
+        run(name).code(0).says(&["node worker listens at"]);
+    }
 }
 
 #[test]
@@ -570,7 +677,10 @@ fn a_certificate_that_is_over_or_not_valid_yet_is_told_with_both_clocks() {
         let dials = ["--listen", "127.0.0.1:0", "--join", &address];
         let ran = shop.runtimes.run(&[&two[..5], &dials, &two[5..]].concat());
         ran.code(0).says(&says);
-        ran.says(&[&format!("cannot connect to the node at {address}")]);
+        ran.says(&[
+            &format!("cannot connect to the node at {address}"),
+            "the clock that is wrong",
+        ]);
         block_on(node.stop());
     }
 }

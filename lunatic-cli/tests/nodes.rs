@@ -453,6 +453,68 @@ fn members_of_a_group_are_known_on_all_nodes_while_they_live() {
 }
 
 #[test]
+fn memberships_for_which_there_was_no_room_are_taken_in_when_there_is() {
+    let cluster = Cluster::of_two_with_limits(AccountLimits {
+        memory: 4 << 10,
+        ..AccountLimits::UNLIMITED
+    });
+    let [one, two] = [&cluster.runtimes[0].0, &cluster.runtimes[1].0];
+    let zoo = |runtime: &Runtime| runtime.new_names().groups.scope("zoo").unwrap();
+    zoo(one);
+    let (read, reads) = async_channel::bounded::<()>(1);
+    let receiver = one.environment().spawn(
+        SpawnOptions::default(),
+        move |mut own: Context| async move {
+            reads.recv().await.ok();
+            own.mailbox.receive(Wanted::Any).await;
+            std::future::pending().await
+        },
+    );
+    let receiver = receiver.unwrap();
+    let to = receiver.id();
+    let member = two
+        .environment()
+        .spawn(SpawnOptions::default(), move |own: Context| async move {
+            let message = DataMessage::new(None, vec![7; 3 << 10]);
+            let environment = own.process.environment();
+            environment
+                .send(Some(&own.process), to, message.into())
+                .unwrap();
+            std::future::pending().await
+        });
+    let member = member.unwrap();
+    until(|| receiver.queued_messages() == 1);
+    // A scope takes more than the message has left.
+    let shop = "shop".repeat(60);
+    let scope = |runtime: &Runtime| runtime.new_names().groups.scope(&shop).unwrap();
+    let known = || {
+        let groups = one.new_names().groups;
+        groups
+            .existing_scope(&shop)
+            .map(|scope| scope.members("workers"))
+    };
+    for _ in 0..3 {
+        scope(two).join("workers", &member).unwrap();
+    }
+    scope(two).leave("workers", &member).unwrap();
+    // What is told later is known later, and this scope has been there before.
+    let last = two
+        .environment()
+        .spawn(SpawnOptions::default(), |_| future::pending());
+    let last = last.unwrap();
+    zoo(two).join("seen", &last).unwrap();
+    until(|| zoo(one).members("seen") == [last.id()]);
+    assert_eq!(known(), None);
+    block_on(read.send(())).unwrap();
+    until(|| known() == Some(vec![member.id(); 2]));
+    scope(two).leave("workers", &member).unwrap();
+    until(|| known() == Some(vec![member.id()]));
+    member.kill();
+    until(|| known() == Some(Vec::new()));
+    cluster.stop();
+}
+
+#[test]
 fn messages_of_another_node_are_charged_to_it_until_they_are_received() {
     let cluster = Cluster::of_two_with_limits(AccountLimits {
         memory: 1 << 20,

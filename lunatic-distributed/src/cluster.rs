@@ -2,7 +2,7 @@
 
 mod frames;
 mod greeting;
-mod revocation_rate;
+mod rate;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use lunatic_mailbox::{NodeId, Pid};
 
 use crate::NodeName;
-use crate::cluster::revocation_rate::RevocationRate;
+use crate::cluster::rate::Rate;
+use crate::cluster_clock::ClusterClock;
 use crate::dials::Dials;
 use crate::frame::Frame;
 use crate::global::{GlobalFrame, GlobalNames, Output};
@@ -24,12 +25,11 @@ use crate::handshake::{Hello, Refusal};
 use crate::incoming::Incoming;
 use crate::local::{LocalNode, NodeEvent};
 use crate::membership::{Change, Membership};
-use crate::node_info::{NodeInfo, Start};
+use crate::node_info::NodeInfo;
 use crate::outgoing::{HIGH_WATER, LOW_WATER};
-#[cfg(test)]
-use crate::planted::{self, Fault};
 use crate::session::Session;
 use crate::sessions::Sessions;
+use crate::start::Start;
 
 /// How long a connection may take to say who it is.
 const GREETING_LIMIT: Duration = Duration::from_secs(5);
@@ -90,7 +90,7 @@ pub enum Action {
 /// through here: it is in the [`Session`]s.
 pub struct Cluster {
     own: NodeInfo,
-    started: Instant,
+    clock: ClusterClock,
     local: Arc<dyn LocalNode>,
     sessions: Arc<Sessions>,
     connections: BTreeMap<Connection, Known>,
@@ -109,6 +109,8 @@ pub struct Cluster {
     /// It is about to leave.
     is_draining: bool,
     is_leaving: bool,
+    /// It has to end, as an earlier start has its name or number.
+    is_expelled: bool,
     /// It has been part of a cluster.
     has_joined: bool,
     /// When gossip is repaired next.
@@ -132,11 +134,15 @@ struct Known {
     /// The address that was dialled, if this node has.
     dialled: Option<SocketAddr>,
     state: State,
-    /// When the node there was started, as far as it has told: for how long it had been running,
-    /// and when it said so.
-    started: Option<(Duration, Instant)>,
+    since: Instant,
+    /// When the node there was started, as it has told last.
+    start: Option<Start>,
+    /// When this node has greeted, and whose clock it had then.
+    greeted: Option<(Instant, Option<NodeId>)>,
     incoming: Incoming,
-    revocations: RevocationRate,
+    revocations: Rate,
+    /// How often the node there tells of its clock.
+    clocks: Rate,
 }
 
 enum State {
@@ -148,6 +154,10 @@ enum State {
     Waiting {
         hello: Box<Hello>,
         holder: Connection,
+        until: Instant,
+    },
+    /// This node has refused; the other side closes, or time does.
+    Refused {
         until: Instant,
     },
     Open(Arc<Session>),
@@ -163,7 +173,7 @@ impl Cluster {
         now: Instant,
     ) -> Cluster {
         Cluster {
-            started: now,
+            clock: ClusterClock::new(own.id, now),
             membership: Membership::new(&own, random),
             global: GlobalNames::new(own.id),
             own,
@@ -180,6 +190,7 @@ impl Cluster {
             random: random | 1,
             is_draining: false,
             is_leaving: false,
+            is_expelled: false,
             has_joined: false,
             repair_at: now + REPAIR_PERIOD,
         }
@@ -206,11 +217,14 @@ impl Cluster {
             .connections
             .values()
             .filter_map(|known| match &known.state {
-                State::Greeting { until } | State::Waiting { until, .. } => Some(*until),
+                State::Greeting { until }
+                | State::Waiting { until, .. }
+                | State::Refused { until } => Some(*until),
                 State::Open(_) => None,
             });
-        // Who leaves dials nobody.
-        let dials = self.dials.deadline().filter(|_| !self.is_leaving);
+        // Who leaves, or has to end, dials nobody.
+        let is_over = self.is_leaving || self.is_expelled;
+        let dials = self.dials.deadline().filter(|_| !is_over);
         let repair = (self.sessions.count() > 0 && !self.is_leaving).then_some(self.repair_at);
         let gossip = self.membership.deadline().into_iter().chain(repair);
         limits.chain(dials).chain(gossip).min()
@@ -226,8 +240,10 @@ impl Cluster {
         self.follow_gossip(now);
         if !self.is_leaving {
             self.repair_gossip(now);
-            let due = self.dials.due(now);
-            self.actions.extend(due.into_iter().map(Action::Dial));
+            if !self.is_expelled {
+                let due = self.dials.due(now);
+                self.actions.extend(due.into_iter().map(Action::Dial));
+            }
         }
     }
 
@@ -274,20 +290,21 @@ impl Cluster {
         if dialled.is_none() {
             self.end_oldest_greeting(&name, now);
         }
-        if dialled.is_some() {
-            let hello = Frame::Hello(Box::new(self.hello(now)));
-            self.actions
-                .push(Action::Write(connection, hello.to_bytes()));
-        }
         let known = Known {
             name,
             dialled,
             state: State::Greeting { until },
-            started: None,
+            since: now,
+            start: None,
+            greeted: None,
             incoming: Incoming::default(),
-            revocations: RevocationRate::default(),
+            revocations: Rate::default(),
+            clocks: Rate::default(),
         };
         self.connections.insert(connection, known);
+        if dialled.is_some() {
+            self.greet(connection, now);
+        }
     }
 
     /// A dial has come to nothing.
@@ -488,7 +505,7 @@ impl Cluster {
         Hello {
             protocol: crate::handshake::PROTOCOL,
             node: self.own.clone(),
-            uptime: now.saturating_duration_since(self.started),
+            reading: self.clock.reading(now),
         }
     }
 
@@ -668,26 +685,6 @@ impl Cluster {
         self.random ^= self.random >> 27;
         let bits = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
         bits as f64 / (1_u64 << 53) as f64
-    }
-
-    /// For how long the node at the other end has been running, as far as it has told.
-    fn uptime_of(&self, connection: Connection, now: Instant) -> Duration {
-        let known = self.connections.get(&connection);
-        let started = known.and_then(|known| known.started);
-        started.map_or(Duration::ZERO, |(uptime, at)| {
-            uptime.saturating_add(now.saturating_duration_since(at))
-        })
-    }
-
-    /// Whether a node is a later start than one with which there is a session.
-    fn is_later_than(&self, start: &Start, session: &Session, now: Instant) -> bool {
-        let is_later = start.is_later_than(&Start {
-            id: session.node().id,
-            uptime: self.uptime_of(session.connection(), now),
-        });
-        #[cfg(test)]
-        let is_later = is_later != planted::is(Fault::EarlierStartEnds);
-        is_later
     }
 
     /// The session with a node that has this number and another id.

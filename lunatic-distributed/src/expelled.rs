@@ -14,9 +14,9 @@ use crate::local::NodeEvent;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expelled {
-    /// A node that has run for longer has the same number.
+    /// A node that was started earlier has the same number.
     NumberTaken,
-    /// A node that has run for longer has the same name: the two did not reach each other, nor
+    /// A node that was started earlier has the same name: the two did not reach each other, nor
     /// others that know both, when this one was started.
     NameTaken,
 }
@@ -27,7 +27,7 @@ impl Expelled {
         match event {
             NodeEvent::NumberTaken => Some(Expelled::NumberTaken),
             NodeEvent::Refused {
-                refusal: Refusal::NameTaken,
+                refusal: Refusal::NameTaken { .. },
                 ..
             } => Some(Expelled::NameTaken),
             _ => None,
@@ -73,10 +73,10 @@ impl Expulsion {
 impl fmt::Display for Expelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Expelled::NumberTaken => "another node has the same number, and has run for longer",
+            Expelled::NumberTaken => "another node has the same number, and was started earlier",
             Expelled::NameTaken => {
-                "another node has the same name, and has run for longer: it was out of reach when \
-                 this one was started"
+                "another node has the same name, and was started earlier: it was out of reach when \
+                 this one was started, or both were at almost the same time"
             }
         })
     }
@@ -91,6 +91,7 @@ mod tests {
     use futures_lite::future::{block_on, zip};
 
     use super::*;
+    use crate::start::Start;
 
     #[test]
     fn whoever_waits_is_told_the_first_reason() {
@@ -101,7 +102,12 @@ mod tests {
             is_joining: false,
         };
         assert_eq!(expulsion.event(&refused(Refusal::Leaving)), None);
-        let told = async { expulsion.event(&refused(Refusal::NameTaken)) };
+        let id = lunatic_mailbox::NodeId::from_bits(1);
+        let (clock, at) = (id, 0);
+        let taken = Refusal::NameTaken {
+            by: Start { clock, at, id },
+        };
+        let told = async { expulsion.event(&refused(taken)) };
         let (waited, told) = block_on(zip(expulsion.wait(), told));
         assert_eq!((waited, told), (Expelled::NameTaken, Some(waited)));
         assert_eq!(expulsion.event(&NodeEvent::NumberTaken), None);

@@ -5,6 +5,7 @@ use lunatic_process::{ExitReason, Signal};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::bounded;
+use crate::cluster_clock::Reading;
 use crate::global::GlobalFrame;
 use crate::groups::GroupFrame;
 use crate::handshake::{Hello, Refusal, Welcome};
@@ -115,6 +116,8 @@ pub(crate) enum Frame<'a> {
     },
     /// The sender is about to leave: it takes nothing new on, and its processes end in order.
     Draining,
+    /// The clock that the sender has now. Who has dialled greets again if it takes that clock.
+    Clock(Reading),
 }
 
 impl Frame<'_> {

@@ -2,15 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster_clock::Reading;
 use crate::node_info::NodeInfo;
+use crate::start::Start;
 
 /// The version of all that nodes write to each other; nodes of different versions refuse each
 /// other.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// What a node that has dialled says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,15 +19,16 @@ pub(crate) struct Hello {
     /// Comes first, so that it can be read whatever follows.
     pub(crate) protocol: u16,
     pub(crate) node: NodeInfo,
-    /// For how long the node has been running.
-    pub(crate) uptime: Duration,
+    /// When it was started, if it has a clock.
+    pub(crate) reading: Option<Reading>,
 }
 
 /// The answer of a node that agrees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Welcome {
     pub(crate) node: NodeInfo,
-    pub(crate) uptime: Duration,
+    /// When it was started.
+    pub(crate) reading: Reading,
 }
 
 /// Why a node refuses a session.
@@ -41,10 +43,16 @@ pub enum Refusal {
     WrongName,
     /// A node has dialled itself.
     Itself,
-    /// A node of the same name lives that has run for longer.
-    NameTaken,
-    /// A node that has run for longer has the same number.
-    NumberTaken,
+    /// A node of the same name lives that was started earlier.
+    NameTaken {
+        /// The start of that node.
+        by: Start,
+    },
+    /// A node that was started earlier has the same number.
+    NumberTaken {
+        /// The start of that node.
+        by: Start,
+    },
     /// The cluster remembers a later start of a node of this name.
     Restarted {
         /// The number of that start.
@@ -76,10 +84,10 @@ impl fmt::Display for Refusal {
                 f.write_str("the name of the node is not that in its certificate")
             }
             Refusal::Itself => f.write_str("it is this node itself"),
-            Refusal::NameTaken => {
+            Refusal::NameTaken { .. } => {
                 f.write_str("a node of the same name lives already: choose another with --name")
             }
-            Refusal::NumberTaken => f.write_str("another node has the same number"),
+            Refusal::NumberTaken { .. } => f.write_str("another node has the same number"),
             Refusal::Restarted { generation } => {
                 write!(f, "start {generation} of the node is known there already")
             }

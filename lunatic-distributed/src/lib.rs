@@ -10,7 +10,8 @@
 //!   the processes of a node use.
 //! - `relations`: links and monitors between the processes of two nodes.
 //! - `outgoing`, `incoming`: what waits to be sent, in order and in pieces; and the pieces.
-//! - `expelled`: [`Expelled`], why a node has to end.
+//! - `expelled`: [`Expelled`], why a node has to end; `start`: [`Start`], which of two was the earlier
+//!   one, by the clock that a cluster shares (`cluster_clock`).
 //! - `membership`: which nodes there are, by gossip; `dials`: whom to dial, and when.
 //! - `groups`, `group_changes`, `global`: memberships of groups, and names that are unique in the cluster.
 //! - `frame`, `handshake`, `node_info`: what nodes write to each other; `bounded`: how much of
@@ -44,6 +45,7 @@ mod attached;
 mod bounded;
 mod chunks;
 mod cluster;
+mod cluster_clock;
 mod dials;
 mod expelled;
 mod frame;
@@ -74,6 +76,7 @@ mod session;
 mod sessions;
 #[cfg(test)]
 mod simulation;
+mod start;
 #[cfg(feature = "guest")]
 mod uploads;
 
@@ -107,6 +110,7 @@ pub use query::{BadQuery, Query};
 pub use register_error::RegisterError;
 pub use session::{NotSent, RequestError, Responder, Session};
 pub use sessions::Sessions;
+pub use start::Start;
 
 /// The examples in the README, as tests.
 #[cfg(all(doctest, feature = "transport"))]

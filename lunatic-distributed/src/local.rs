@@ -107,7 +107,7 @@ pub enum NodeEvent {
         /// There has been no session with any node.
         is_joining: bool,
     },
-    /// A node that has run for longer has the number of this one, which has to end, or to
+    /// A node that was started earlier has the number of this one, which has to end, or to
     /// start with another.
     NumberTaken,
 }

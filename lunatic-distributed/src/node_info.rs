@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use lunatic_mailbox::NodeId;
 use serde::{Deserialize, Serialize};
@@ -40,30 +39,6 @@ pub(crate) fn is_later(generation: u64, other: u64) -> bool {
     (1..1 << (u64::BITS - 1)).contains(&generation.wrapping_sub(other))
 }
 
-/// Starts that are less apart than this count as made at the same time: when one was made is known
-/// but to how long it takes until a node is told. It is less than a node takes to join others.
-const AT_ONCE: Duration = Duration::from_millis(150);
-
-/// A start of a node, to be compared with others.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Start {
-    pub(crate) id: NodeId,
-    /// For how long it has been running.
-    pub(crate) uptime: Duration,
-}
-
-impl Start {
-    /// Whether it is later than another, of any name: of two that cannot both be part of a cluster,
-    /// that one ends. All nodes find the same, whichever of the two they hear of first. Of two that
-    /// were made at the same time, that with the higher id is later.
-    pub(crate) fn is_later_than(&self, other: &Start) -> bool {
-        match self.uptime.abs_diff(other.uptime) < AT_ONCE {
-            true => self.id > other.id,
-            false => self.uptime < other.uptime,
-        }
-    }
-}
-
 /// How many bytes the longest tag has.
 pub(crate) fn longest_tag(tags: &BTreeMap<String, String>) -> usize {
     let lengths = tags.iter().map(|(key, value)| key.len() + value.len());
@@ -91,24 +66,5 @@ mod tests {
         }
         assert!(is_later(1 << 62, 0));
         assert!(!is_later(0, 1 << 63) && !is_later(1 << 63, 0));
-    }
-
-    #[test]
-    fn of_two_starts_one_is_later_and_it_is_that_one_for_all() {
-        let start = |millis, id| Start {
-            id: NodeId::from_bits(id),
-            uptime: Duration::from_millis(millis),
-        };
-        for (later, earlier) in [
-            (start(5_000, 1), start(5_200, 2)),
-            (start(5_000, 2), start(5_200, 1)),
-            // At the same time.
-            (start(5_000, 2), start(5_000, 1)),
-            (start(5_100, 2), start(5_000, 1)),
-            (start(5_000, 2), start(5_100, 1)),
-        ] {
-            assert!(later.is_later_than(&earlier));
-            assert!(!earlier.is_later_than(&later));
-        }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     NamesOfTheLostAreKept,
     /// Of two nodes with one name or number the earlier start ends.
     EarlierStartEnds,
+    /// Nodes do not agree on which of two nodes was started earlier.
+    StartsHaveNoCommonOrder,
 }
 
 /// Plants a fault for the rest of a test, which has a thread of its own.

@@ -1,5 +1,6 @@
 //! Whole clusters in virtual time: the state machines of this crate, with gossip, over a
-//! network that delays, loses and cuts, on machines that stop and restart.
+//! network that delays, loses and cuts, on machines that stop and restart; `rivals`: nodes of one
+//! name that are started at once.
 //!
 //! Everything random comes from a seed. `LUNATIC_SEEDS=n` says how many seeds are run, else
 //! [`SEEDS`]; `LUNATIC_SEED=k` runs one, and writes what happens in it to standard error.
@@ -15,6 +16,7 @@ mod load;
 mod network;
 mod processes;
 mod random;
+mod rivals;
 mod start;
 mod truth;
 mod wire_faults;
@@ -94,14 +96,27 @@ fn number_from(variable: &str) -> Option<u64> {
 
 #[test]
 fn clusters_keep_their_promises() {
+    over_seeds(SEEDS, "clusters_keep_their_promises", |seed, is_traced| {
+        let run = run(seed, None, is_traced);
+        if is_traced {
+            eprintln!("{} events, {:?}", run.events, run.counts);
+        }
+        run.failure
+    });
+}
+
+/// Runs many seeds, or the one that is asked for.
+///
+/// - `otherwise`: how many, if nothing is asked for.
+/// - `test`: the beginning of the name of the test.
+/// - `run`: returns what was wrong with a seed; its second argument says whether the run is traced.
+fn over_seeds(otherwise: u64, test: &str, run: impl Fn(u64, bool) -> Option<String> + Sync) {
     if let Some(seed) = number_from("LUNATIC_SEED") {
-        let run = run(seed, None, true);
-        eprintln!("{} events, {:?}", run.events, run.counts);
-        assert_eq!(run.failure, None, "seed {seed}");
+        assert_eq!(run(seed, true), None, "seed {seed}");
         return;
     }
     let first = number_from("LUNATIC_FIRST_SEED").unwrap_or(0);
-    let seeds = number_from("LUNATIC_SEEDS").unwrap_or(SEEDS);
+    let seeds = number_from("LUNATIC_SEEDS").unwrap_or(otherwise);
     let next = AtomicU64::new(first);
     let failures = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -113,7 +128,7 @@ fn clusters_keep_their_promises() {
                     if seed >= first + seeds || failures.lock().len() >= 20 {
                         return;
                     }
-                    if let Some(failure) = run(seed, None, false).failure {
+                    if let Some(failure) = run(seed, false) {
                         failures.lock().push((seed, failure));
                     }
                 }
@@ -123,7 +138,7 @@ fn clusters_keep_their_promises() {
     let mut failures = failures.into_inner();
     failures.sort();
     for (seed, failure) in &failures {
-        eprintln!("seed {seed}: {failure}\n    see it with: cargo xtask simulate {seed}");
+        eprintln!("seed {seed} of {test}: {failure}\n    see it with: cargo xtask simulate {seed}");
     }
     assert!(failures.is_empty(), "{} seeds fail", failures.len());
 }

@@ -115,16 +115,27 @@ fn carry(from: &mut Node, to: &mut Node, now: Instant) {
     to.follow();
 }
 
-/// What one has written arrives at the others, each of which takes what is of its connections.
-fn spread(from: &mut Node, to: [&mut Node; 2], now: Instant) {
-    from.follow();
-    let written = std::mem::take(&mut from.written);
-    for other in to {
-        for (connection, lane, unit) in &written {
-            other.cluster.unit(*connection, *lane, unit, now);
+/// What each has written arrives at the other end of its connection, until nobody writes any more.
+fn settle(nodes: &mut [&mut Node], now: Instant) {
+    for _ in 0..20 {
+        let mut written = Vec::new();
+        for (index, node) in nodes.iter_mut().enumerate() {
+            node.follow();
+            let units = std::mem::take(&mut node.written);
+            written.extend(units.into_iter().map(|unit| (index, unit)));
         }
-        other.follow();
+        if written.is_empty() {
+            return;
+        }
+        for (from, (connection, lane, unit)) in written {
+            // Who does not have the connection takes no notice.
+            let others = nodes.iter_mut().enumerate();
+            for (_, node) in others.filter(|(index, _)| *index != from) {
+                node.cluster.unit(connection, lane, &unit, now);
+            }
+        }
     }
+    panic!("they never stop");
 }
 
 /// One dials the other, which hears the greeting.
@@ -241,7 +252,7 @@ fn a_holder_that_answers_keeps_its_name_and_a_silent_one_loses_it() {
                 matches!(
                     event,
                     NodeEvent::Refused {
-                        refusal: Refusal::NameTaken,
+                        refusal: Refusal::NameTaken { .. },
                         is_joining: true,
                         ..
                     }
@@ -385,7 +396,9 @@ fn two_halves(of_one_name: bool, begun: Instant) -> ([Node; 4], Instant) {
     let mut b = Node::new("b", 4, 4, begun);
     connect(&mut double, &mut b, 2, later);
     let now = later + Duration::from_secs(30);
-    connect(&mut a, &mut b, 3, now);
+    dial(&mut a, &mut b, 3, now);
+    settle(&mut [&mut earlier, &mut double, &mut a, &mut b], now);
+    assert!(a.up().len() == 2 && b.up().len() == 2);
     for node in [&earlier, &double, &a, &b] {
         node.take_events();
     }
@@ -400,8 +413,7 @@ fn of_two_nodes_with_one_name_or_number_that_third_ones_know_the_later_start_end
         // The earlier one dials who knows the later one, which gives way.
         for connection in [10, 11, 12] {
             dial(&mut earlier, &mut b, connection, now);
-            carry(&mut b, &mut earlier, now);
-            carry(&mut earlier, &mut b, now);
+            settle(&mut [&mut earlier, &mut double, &mut a, &mut b], now);
         }
         close(&mut b, &mut double, now);
         assert!(b.up().contains(&earlier.cluster.own().id));
@@ -412,9 +424,7 @@ fn of_two_nodes_with_one_name_or_number_that_third_ones_know_the_later_start_end
             for connection in connection..connection + 3 {
                 dial(&mut double, other, connection, now);
                 // Whether the earlier one answers.
-                spread(other, [&mut earlier, &mut double], now);
-                carry(&mut earlier, other, now);
-                spread(other, [&mut earlier, &mut double], now);
+                settle(&mut [&mut earlier, &mut double, &mut *other], now);
             }
             assert!(is_expelled(&double), "{of_one_name}");
             assert!(other.up().contains(&earlier.cluster.own().id));
@@ -439,4 +449,90 @@ fn of_two_nodes_with_one_name_or_number_that_meet_the_later_start_ends_whichever
             assert_eq!((earlier.up().len(), double.up().len()), (1, 1));
         }
     }
+}
+
+#[test]
+fn of_nodes_of_one_name_one_is_not_refused_whichever_others_they_meet_and_in_which_order() {
+    let begun = Instant::now();
+    let at = |millis| begun + Duration::from_millis(millis);
+    // All are started within milliseconds, and not in the order of their ids.
+    for (started, survivor) in [
+        ([0, 1, 2], 0),
+        ([2, 1, 0], 2),
+        ([1, 0, 1], 1),
+        ([5, 5, 5], 0),
+    ] {
+        let mut rivals: Vec<_> = (0..3)
+            .map(|rival| {
+                let id = (1 + rival) << 20 | (10 + rival);
+                Node::new("x", id, 1 + rival as u8, at(started[rival as usize]))
+            })
+            .collect();
+        let mut others: Vec<_> = (0..3)
+            .map(|other| {
+                let name = format!("other{other}");
+                Node::new(&name, 30 - other, 11 + other as u8, at(3 + other))
+            })
+            .collect();
+        // Each is let in by another node, all of which meet later.
+        let now = at(20);
+        for (rival, other) in [(2, 0), (1, 1), (0, 2)] {
+            let connection = 1 + rival as u64;
+            connect(&mut rivals[rival], &mut others[other], connection, now);
+        }
+        let mut last = 100;
+        let mut expelled = [false; 3];
+        for _ in 0..6 {
+            for (one, another) in [(0, 1), (1, 2), (2, 0)] {
+                meet(
+                    &mut rivals,
+                    &mut others,
+                    (3 + one, 3 + another),
+                    &mut last,
+                    now,
+                );
+            }
+            for rival in 0..3 {
+                for other in [1, 0, 2].map(|other| (other + rival) % 3) {
+                    meet(&mut rivals, &mut others, (rival, 3 + other), &mut last, now);
+                }
+                expelled[rival] |= is_expelled(&rivals[rival]);
+            }
+        }
+        let lives: Vec<_> = (0..3).filter(|rival| !expelled[*rival]).collect();
+        assert_eq!(lives, [survivor], "{started:?}");
+        let id = rivals[survivor].cluster.own().id;
+        assert!(others.iter().all(|other| other.up().contains(&id)));
+    }
+}
+
+/// One node dials another, by their places among all, and everything that is written arrives.
+fn meet(
+    rivals: &mut [Node],
+    others: &mut [Node],
+    (from, to): (usize, usize),
+    last: &mut u64,
+    now: Instant,
+) {
+    let mut all: Vec<&mut Node> = rivals.iter_mut().chain(others).collect();
+    *last += 1;
+    let connection = Connection(*last);
+    let [dialler, dialled] = [from, to].map(|node| {
+        let own = all[node].cluster.own();
+        (own.name.clone(), own.address)
+    });
+    let at = Some(dialled.1);
+    all[from].cluster.connected(connection, dialled.0, at, now);
+    all[to].cluster.connected(connection, dialler.0, None, now);
+    settle(&mut all, now);
+    let closed: Vec<_> = all
+        .iter_mut()
+        .flat_map(|node| std::mem::take(&mut node.closed))
+        .collect();
+    for connection in closed {
+        for node in &mut all {
+            node.cluster.closed(connection, false, now);
+        }
+    }
+    settle(&mut all, now);
 }

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_lite::future::{block_on, or, zip};
+use futures_lite::future::{block_on, or, poll_once, zip};
 use lunatic_distributed::{
-    Answer, GroupChange, Incoming, LANES, LocalNode, Node, NodeConfig, NodeError, NodeEvent,
-    NotDelivered, Refusal, RegisterError,
+    Answer, Expelled, GroupChange, Incoming, LANES, LocalNode, Node, NodeConfig, NodeError,
+    NodeEvent, NotDelivered, Refusal, RegisterError,
 };
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Tag, Wanted};
 use lunatic_process::{
@@ -310,7 +310,7 @@ fn a_name_is_refused_while_its_holder_lives_and_free_when_it_has_left() {
     assert!(matches!(
         taken.map(|_| ()),
         Err(NodeError::Refused {
-            refusal: Refusal::NameTaken,
+            refusal: Refusal::NameTaken { .. },
             ..
         })
     ));
@@ -319,6 +319,74 @@ fn a_name_is_refused_while_its_holder_lives_and_free_when_it_has_left() {
     until(|| first.node.nodes().len() == 1);
     again.stop();
     first.stop();
+}
+
+#[test]
+fn of_nodes_of_one_name_that_start_at_once_exactly_one_lives_on() {
+    let cluster = Cluster::new();
+    let seeds = [cluster.start("one", &[]), cluster.start("two", &[])];
+    // The two meet while the others start, or know each other already.
+    let [one, two] = &seeds;
+    let third = cluster.start("three", &[one, two]);
+    for round in 0..8_u64 {
+        let rivals = 2 + round as usize % 2;
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let starting: Vec<_> = (0..rivals)
+                .map(|rival| {
+                    let config = cluster.config("rival", &[&seeds[rival % 2]]);
+                    let pause = Duration::from_millis(round * 7 * rival as u64);
+                    scope.spawn(move || {
+                        std::thread::sleep(pause);
+                        Member::start(config)
+                    })
+                })
+                .collect();
+            starting
+                .into_iter()
+                .map(|start| start.join().unwrap())
+                .collect()
+        });
+        let mut living: Vec<Member> = Vec::new();
+        for result in results {
+            match result {
+                Ok(member) => living.push(member),
+                Err(NodeError::Refused {
+                    refusal: Refusal::NameTaken { .. },
+                    ..
+                }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let is_expelled = |member: &Member| {
+            block_on(poll_once(member.node.expelled())) == Some(Expelled::NameTaken)
+        };
+        let is_with_all = |member: &Member| {
+            let id = member.node.info().id;
+            let knows = |other: &Member| other.node.nodes().iter().any(|node| node.id == id);
+            seeds.iter().chain([&third]).all(knows)
+        };
+        until(|| {
+            let ended = living.iter().position(is_expelled);
+            if let Some(ended) = ended {
+                living.remove(ended).stop();
+            }
+            living.len() <= 1 && living.iter().all(is_with_all)
+        });
+        let last = living.pop();
+        let last = last.unwrap_or_else(|| panic!("all have ended in round {round}"));
+        assert!(!is_expelled(&last));
+        let id = last.node.info().id;
+        last.stop();
+        until(|| {
+            let members = seeds.iter().chain([&third]);
+            let mut others = members.flat_map(|member| member.node.nodes());
+            others.all(|node| node.id != id)
+        });
+    }
+    third.stop();
+    for seed in seeds {
+        seed.stop();
+    }
 }
 
 #[test]

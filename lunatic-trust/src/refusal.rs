@@ -84,6 +84,39 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Returns what can be done so that the peer is accepted, if that depends on the reason.
+    pub fn next_step(&self) -> Option<&'static str> {
+        match self {
+            Self::WrongProtocol { .. } => Some("run the same version of the program on both hosts"),
+            Self::JoiningElsewhere => {
+                Some("it is to ask a node that was started with the directory of the cluster")
+            }
+            Self::WrongAuthority { .. } | Self::OtherCluster { .. } => {
+                Some("start both with the directory, a token, or certificates of the same cluster")
+            }
+            Self::Expired { .. } => {
+                Some("give that node another certificate, or set the clock that is wrong")
+            }
+            Self::NotYetValid { .. } => {
+                Some("set the clock that is wrong, or give that node another certificate")
+            }
+            Self::Revoked { .. } => {
+                Some("it can join with a token that is made from now on, or under another name")
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the reason, and what can be done.
+    pub fn explained(&self) -> String {
+        match self.next_step() {
+            Some(step) => format!("{self}; {step}"),
+            None => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

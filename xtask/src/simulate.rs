@@ -18,8 +18,11 @@ pub(crate) struct Arguments {
     thousand: bool,
 }
 
-/// The test that runs seeds.
-pub(crate) const PROMISES: &str = "simulation::clusters_keep_their_promises";
+/// The tests that run seeds: of whole clusters, and of nodes of one name that are started at once.
+pub(crate) const SEEDED: [&str; 2] = [
+    "simulation::clusters_keep_their_promises",
+    "simulation::rivals::clusters_keep_one_of_several",
+];
 
 pub(crate) fn main(arguments: &Arguments) -> Result<()> {
     let mut test = cargo::new("test");
@@ -40,7 +43,7 @@ pub(crate) fn main(arguments: &Arguments) -> Result<()> {
             ]);
         }
         Arguments { seed, seeds, .. } => {
-            test.args(["--lib", "--", "--nocapture", PROMISES]);
+            test.args(["--lib", "--", "--nocapture"]).args(SEEDED);
             if let Some(seed) = seed {
                 test.env("LUNATIC_SEED", seed.to_string());
             }

@@ -145,11 +145,12 @@ fn libtest(options: &[&str], tally: &mut Tally) -> Result<()> {
     })
 }
 
-/// Runs the seeds from [`SEEDS_OF_THE_TESTS`] to [`SEEDS`] of the simulation of clusters, on all
+/// Runs the seeds from [`SEEDS_OF_THE_TESTS`] to [`SEEDS`] of the simulations of clusters, on all
 /// cores.
 fn simulate() -> Result<()> {
     let mut test = cargo::new("test");
-    test.args(["--workspace", "--lib", simulate::PROMISES]);
+    test.args(["--workspace", "--lib", "--"]);
+    test.args(simulate::SEEDED);
     test.env("LUNATIC_FIRST_SEED", SEEDS_OF_THE_TESTS.to_string());
     test.env("LUNATIC_SEEDS", (SEEDS - SEEDS_OF_THE_TESTS).to_string());
     command::run(&mut test)

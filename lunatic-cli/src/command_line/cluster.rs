@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use lunatic_distributed::NodeName;
 use lunatic_trust::{Authority, ClusterName, NamePattern};
 
+use crate::command_line::node::identity::unusable;
 use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 
@@ -77,7 +78,7 @@ pub(crate) fn cluster(arguments: &ClusterArguments) -> Result<ExitCode, Problem>
                 Some(name) => name.clone(),
                 None => name_of(directory)?,
             };
-            let made = Authority::init(directory, &name, now).map_err(Problem::new)?;
+            let made = Authority::init(directory, &name, now).map_err(|error| unusable(&error))?;
             let shown = directory.display();
             print_line(format!(
                 "cluster {}: start a node with `lunatic node --cluster {shown}`",
@@ -89,13 +90,15 @@ pub(crate) fn cluster(arguments: &ClusterArguments) -> Result<ExitCode, Problem>
             pattern,
             valid,
         } => {
-            let authority = Authority::open(directory).map_err(Problem::new)?;
+            let authority = Authority::open(directory).map_err(|error| unusable(&error))?;
             let token = authority.token(pattern.clone(), *valid, now);
-            print_line(token.map_err(Problem::new)?.to_text())
+            print_line(token.map_err(|error| unusable(&error))?.to_text())
         }
         Action::Revoke { directory, node } => {
-            let authority = Authority::open(directory).map_err(Problem::new)?;
-            authority.revoke(node, now).map_err(Problem::new)?;
+            let authority = Authority::open(directory).map_err(|error| unusable(&error))?;
+            authority
+                .revoke(node, now)
+                .map_err(|error| unusable(&error))?;
             print_line(format!("revoked the certificates of {node}"))
         }
     }

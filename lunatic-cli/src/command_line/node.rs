@@ -1,7 +1,7 @@
 //! `lunatic node`: a runtime that is a node of a cluster.
 
 pub(crate) mod arguments;
-mod identity;
+pub(crate) mod identity;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,8 +49,8 @@ pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     let rights = arguments.rights()?;
     // The first process of a container is not ended by a signal that nobody listens for.
     let mut signals = Signals::listen()?;
-    let name = identity::name_of(arguments.naming.name())?;
-    let identity = Identity::of(&arguments.identity, &name, &arguments.join)?;
+    let named = arguments.naming.name();
+    let identity = Identity::of(&arguments.identity, named, &arguments.join)?;
     future::block_on(async {
         let told_to_end = async {
             signals.next().await;

@@ -1,6 +1,7 @@
 //! A cluster of nodes that are programs.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::process::Stdio;
@@ -39,6 +40,19 @@ impl Shop {
 
     pub fn start(&self, name: &str, more: &[&str]) -> Running {
         let running = self.runtimes.start(&self.arguments(name, more));
+        wait_until("the node", || {
+            self.runtimes.names().contains(&name.to_owned())
+        });
+        running
+    }
+
+    /// Starts a node that writes its log to a file.
+    pub fn start_logging(&self, name: &str, log: &str) -> Running {
+        let mut node = self.runtimes.lunatic(&self.arguments(name, &[]));
+        let log = self.runtimes.guests.path().join(log);
+        node.stdout(Stdio::null())
+            .stderr(File::create(log).unwrap());
+        let running = Running(node.spawn().unwrap());
         wait_until("the node", || {
             self.runtimes.names().contains(&name.to_owned())
         });

@@ -7,6 +7,7 @@ use lunatic_mailbox::Pid;
 use lunatic_process::{ExitReason, Signal};
 
 use crate::cluster::{Cluster, Connection, Known, State, close_code};
+use crate::cluster_clock::Reading;
 use crate::frame::{CONTROL, Frame};
 use crate::local::{Answer, Incoming, NotDelivered};
 use crate::session::Session;
@@ -118,7 +119,13 @@ impl Cluster {
                 Ok(())
             }
             Frame::Revocations(list) if lane == CONTROL => self.revocations(connection, list, now),
-            frame if lane == CONTROL => self.control_frame(connection, session, frame),
+            Frame::Clock(reading) if lane == CONTROL => self.clock_told(connection, &reading, now),
+            // It was told of another clock before it knew of the session.
+            Frame::Hello(hello) if lane == CONTROL => match hello.reading {
+                Some(reading) => self.clock_told(connection, &reading, now),
+                None => Err(BadFrame("a greeting that says nothing")),
+            },
+            frame if lane == CONTROL => self.control_frame(connection, session, frame, now),
             frame => self.process_frame(session, lane, frame),
         }
     }
@@ -142,19 +149,41 @@ impl Cluster {
         Ok(())
     }
 
+    /// The other node has told of its clock.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it tells of more clocks than there can be.
+    fn clock_told(
+        &mut self,
+        connection: Connection,
+        reading: &Reading,
+        now: Instant,
+    ) -> Result<(), BadFrame> {
+        if let Some(known) = self.connections.get_mut(&connection)
+            && !known.clocks.admit(now)
+        {
+            return Err(BadFrame("too many clocks"));
+        }
+        self.note_start(connection, reading);
+        self.hear(reading, None, now);
+        Ok(())
+    }
+
     /// A frame about the nodes themselves.
     fn control_frame(
         &mut self,
         connection: Connection,
         session: &Arc<Session>,
         frame: Frame<'_>,
+        now: Instant,
     ) -> Result<(), BadFrame> {
         let node = session.node().id.number();
         match frame {
             Frame::Ready => session.set_ready(),
             Frame::Draining => session.set_draining(),
             Frame::Ping(number) => session.answer_control(&Frame::Pong(number), 0),
-            Frame::Pong(_) => self.holder_answered(connection),
+            Frame::Pong(_) => self.holder_answered(connection, now),
             Frame::Groups(frame) => {
                 for change in self.groups.received(node, frame) {
                     self.local.group_changed(change);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::{Receiver, Sender};
+use lunatic_error::with_causes;
 use lunatic_quic::EndpointWaker;
 use lunatic_trust::Credentials;
 use rustls::pki_types::CertificateDer;
@@ -143,7 +144,7 @@ impl Worker {
             Ok(issued) => tracing::info!("issued a certificate: {issued:?}"),
             // Who asks may be anybody.
             Err(error) if self.late.admits_log_line() => {
-                tracing::warn!("issued no certificate: {error}");
+                tracing::warn!("issued no certificate: {}", with_causes(error));
             }
             Err(_) => {}
         }
@@ -154,7 +155,7 @@ impl Worker {
         let now = SystemTime::now();
         let refreshed = self.credentials.refresh(now);
         for warning in &refreshed.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", with_causes(warning));
         }
         if refreshed.has_changed() {
             let revocations = refreshed.revocations;
@@ -191,10 +192,12 @@ impl Worker {
             match self.credentials.finish_renewal(&renewal, &answer, now) {
                 Ok(()) => tracing::info!("the certificate was renewed"),
                 Err(error) if error.is_in_use() => {
-                    tracing::warn!("the certificate was renewed, and not kept: {error}");
+                    let why = with_causes(&error);
+                    tracing::warn!("the certificate was renewed, and not kept: {why}");
                 }
                 Err(error) => {
-                    tracing::warn!("an answer of no use to a renewal: {error}");
+                    let why = with_causes(&error);
+                    tracing::warn!("an answer of no use to a renewal: {why}");
                     continue;
                 }
             }

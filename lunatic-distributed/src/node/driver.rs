@@ -74,6 +74,18 @@ pub(super) enum Command {
     Stop,
 }
 
+/// What is said of a node that has been dialled, and has ended the connection for that reason.
+const NOT_TRUSTED: &str = "it does not accept this node, and its log says why";
+
+/// Whether another node has ended a connection as it does not accept the certificate of this one.
+fn is_not_trusted(reason: &CloseReason) -> bool {
+    match reason {
+        CloseReason::Tls { by_peer, .. } => *by_peer,
+        CloseReason::ByPeer { code, .. } => *code == close_code::NOT_TRUSTED,
+        _ => false,
+    }
+}
+
 /// Owns the socket and the cluster.
 pub(super) struct Driver {
     endpoint: Endpoint,
@@ -96,6 +108,8 @@ struct Known {
     dialled: Option<SocketAddr>,
     stage: Stage,
     since: Instant,
+    /// A frame has come.
+    is_heard: bool,
 }
 
 enum Stage {
@@ -243,6 +257,11 @@ impl Driver {
                     return;
                 };
                 let number = known.number;
+                if !std::mem::replace(&mut known.is_heard, true)
+                    && let Some(address) = known.dialled
+                {
+                    self.late.unreached().reached(address);
+                }
                 match &mut known.stage {
                     Stage::Member(_) => self.cluster.unit(number, lane, &bytes, now),
                     Stage::Joining { has_asked, .. } if lane == 0 && !*has_asked => {
@@ -277,7 +296,8 @@ impl Driver {
                 if self.late.admits_log_line() {
                     match refusal {
                         Some(refusal) => {
-                            tracing::warn!("refused a connection from {remote}: {refusal}");
+                            let why = refusal.explained();
+                            tracing::warn!("refused a connection from {remote}: {why}");
                         }
                         None => tracing::info!("refused a connection from {remote}: {reason}"),
                     }
@@ -313,14 +333,12 @@ impl Driver {
             Ok(PeerIdentity::Joining) => return self.not_admitted(id, dialled, now),
             Err(refusal) => {
                 if self.late.admits_log_line() {
-                    tracing::warn!("refused a connection of {remote}: {refusal}");
+                    let why = refusal.explained();
+                    tracing::warn!("refused a connection of {remote}: {why}");
                 }
                 return self.not_admitted(id, dialled, now);
             }
         };
-        if let Some(address) = dialled {
-            self.late.unreached().reached(address);
-        }
         let number = self.number(id);
         self.known.insert(
             id,
@@ -329,6 +347,7 @@ impl Driver {
                 dialled,
                 stage,
                 since: now,
+                is_heard: false,
             },
         );
         if let Some(name) = name {
@@ -351,11 +370,24 @@ impl Driver {
         tracing::debug!("a connection has ended: {reason}");
         let left = matches!(reason, CloseReason::ByPeer { code, .. } if *code == close_code::LEFT);
         match (known.stage, known.dialled) {
-            (Stage::Member(_), _) => self.cluster.closed(known.number, left, now),
+            (Stage::Member(_), dialled) => {
+                // A node that is dialled looks at the certificate of this one last, perhaps when this
+                // one has taken it for connected.
+                if let Some(address) = dialled.filter(|_| !known.is_heard)
+                    && is_not_trusted(reason)
+                {
+                    let why = format!("{NOT_TRUSTED}: {reason}");
+                    if self.late.unreached().failed(address, why.clone(), now) {
+                        tracing::warn!("cannot connect to the node at {address}: {why}");
+                    }
+                }
+                self.cluster.closed(known.number, left, now);
+            }
             (Stage::Dialling, Some(address)) => {
                 let why = match (self.refusal_of(reason), reason) {
-                    (Some(refusal), _) => refusal.to_string(),
+                    (Some(refusal), _) => refusal.explained(),
                     (None, CloseReason::TimedOut) => NO_ANSWER.to_owned(),
+                    (None, reason) if is_not_trusted(reason) => format!("{NOT_TRUSTED}: {reason}"),
                     (None, reason) => reason.to_string(),
                 };
                 let is_tls = matches!(reason, CloseReason::Tls { .. });
@@ -404,6 +436,7 @@ impl Driver {
                         dialled: Some(address),
                         stage: Stage::Dialling,
                         since: now,
+                        is_heard: false,
                     };
                     self.known.insert(id, known);
                 }
@@ -477,7 +510,7 @@ impl Driver {
             }
         }
         for (name, refusal) in refused {
-            tracing::warn!(node = %name, "the session ends: {refusal}");
+            tracing::warn!(node = %name, "the session ends: {}", refusal.explained());
             self.cluster.distrust(&name, now);
         }
     }

@@ -89,7 +89,8 @@ fn ask(token: &TokenJoin, address: SocketAddr) -> Result<Credentials, JoinFailed
                     let joined = token.finish(&bytes, SystemTime::now());
                     let limit = Duration::from_millis(100);
                     endpoint.shut_down(0, "joined", limit).ok();
-                    return joined.map_err(|error| failed(error.to_string()));
+                    return joined
+                        .map_err(|error| failed(lunatic_error::with_causes(&error).to_string()));
                 }
                 Event::Closed { reason, .. } => return Err(failed(explained(&reason))),
                 _ => {}

@@ -183,7 +183,8 @@ impl LocalNode for Late {
             Ok(false) => {}
             Err(error) => {
                 if self.admits_log_line() {
-                    tracing::warn!("a list of revoked certificates: {error}");
+                    let why = lunatic_error::with_causes(&error);
+                    tracing::warn!("a list of revoked certificates: {why}");
                 }
             }
         }

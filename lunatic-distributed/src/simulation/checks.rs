@@ -15,12 +15,8 @@ const REASON: Duration = Duration::from_secs(12);
 /// By then, a node is told that another is gone, which is promised.
 const DETECTION: Duration = Duration::from_secs(6);
 
-/// By so much a start may be taken for later than it was: the greeting that tells of it is late, and
-/// starts that are less than a second apart count as made at the same time.
-const TOLD_LATE: Duration = Duration::from_secs(2);
-
-/// Of starts that are closer to each other both may end, as nodes do not agree on which was first.
-const CLOSE: Duration = Duration::from_millis(500);
+/// By so much a start may be taken for later than it was: what tells of a clock is late.
+const TOLD_LATE: Duration = Duration::from_secs(6);
 
 /// So much may wait for one node: 8 MiB and one message of each process.
 const QUEUED: usize = 32 << 20;
@@ -101,10 +97,13 @@ impl World {
             let cut = self.network.last_cut.get(&way);
             !self.network.is_open(way.0, way.1) || cut.is_some_and(|at| is_recent(*at))
         };
-        // Another of its name has come.
+        // Another of its name has come, or was there until a short while ago.
         let slots = [self.nodes[key].slot, self.nodes[other].slot];
         let has_double = slots.iter().any(|slot| {
-            let runs = |node: &&crate::simulation::world::Node| node.is_alive && node.slot == *slot;
+            let runs = |node: &&crate::simulation::world::Node| {
+                let was_there = node.is_expelled && is_recent(node.disturbed);
+                node.slot == *slot && (node.is_alive || was_there)
+            };
             self.nodes.iter().filter(runs).count() > 1
         });
         // Or another of its number.
@@ -119,24 +118,50 @@ impl World {
         is_disturbed(key) || is_disturbed(other) || is_cut((a, b)) || is_cut((b, a)) || has_double
     }
 
-    /// A node has to end: another has its name or number that was started earlier, and goes on, or
-    /// ends for a third.
+    /// A node has to end: another has its name or number that was started earlier, and not all of
+    /// them end.
     pub(crate) fn check_expelled(&mut self, key: NodeKey) {
         if std::mem::replace(&mut self.nodes[key].is_expelled, true) {
             return;
         }
         self.truth.lock().counts.expelled += 1;
-        let mut earlier = self.earlier_than(key);
-        let is_reason = |other: NodeKey| {
-            let mut third = self.earlier_than(other);
-            let apart = self.nodes[other].started.abs_diff(self.nodes[key].started);
-            !self.nodes[other].is_expelled
-                || apart < CLOSE
-                || third.any(|third| third != key && !self.nodes[third].is_expelled)
-        };
-        if !earlier.any(is_reason) {
-            let name = &self.nodes[key].model.name;
-            self.wrong(format!("{name} ends, and no earlier start goes on"));
+        let name = &self.nodes[key].model.name;
+        if self.earlier_than(key).next().is_none() {
+            self.wrong(format!("{name} ends, and there is no earlier start"));
+        }
+        if !self
+            .rivals_of(key)
+            .iter()
+            .any(|other| !self.nodes[*other].is_expelled)
+        {
+            self.wrong(format!(
+                "{name} ends, and so do all others of its name or number"
+            ));
+        }
+    }
+
+    fn is_there_or_was(&self, key: NodeKey) -> bool {
+        let node = &self.nodes[key];
+        node.is_alive || node.disturbed + REASON > self.now
+    }
+
+    /// The nodes that have the name or number of one, or of one of those, and are there, or were a
+    /// short while ago.
+    fn rivals_of(&self, key: NodeKey) -> BTreeSet<NodeKey> {
+        let mut rivals = BTreeSet::from([key]);
+        loop {
+            let is_rival = |other: &NodeKey| {
+                let other = &self.nodes[*other];
+                let mut rivals = rivals.iter().map(|rival| &self.nodes[*rival]);
+                rivals
+                    .any(|rival| rival.slot == other.slot || rival.id.number() == other.id.number())
+            };
+            let there = (0..self.nodes.len()).filter(|other| self.is_there_or_was(*other));
+            let more: BTreeSet<_> = there.filter(is_rival).chain([key]).collect();
+            if more == rivals {
+                return rivals;
+            }
+            rivals = more;
         }
     }
 
@@ -144,13 +169,14 @@ impl World {
     /// a short while ago.
     fn earlier_than(&self, key: NodeKey) -> impl Iterator<Item = NodeKey> {
         let node = &self.nodes[key];
-        let is_there = |other: &NodeKey| {
-            let other = &self.nodes[*other];
+        // For how long a node has been running, it knows by its own clock, and what the clock of the
+        // cluster shows, by that of another one.
+        let behind = self.nodes.iter().map(|node| node.behind).max();
+        let told_late = TOLD_LATE + behind.unwrap_or_default() * 2;
+        let is_there = |key: &NodeKey| {
+            let other = &self.nodes[*key];
             let is_same = other.slot == node.slot || other.id.number() == node.id.number();
-            let was_there = other.is_alive || other.disturbed + REASON > self.now;
-            // For how long a node has been running, it knows by its own clock.
-            let told_late = TOLD_LATE + node.behind + other.behind;
-            is_same && was_there && other.started < node.started + told_late
+            is_same && self.is_there_or_was(*key) && other.started < node.started + told_late
         };
         let others = (0..self.nodes.len()).filter(|other| *other != key);
         others.filter(is_there).collect::<Vec<_>>().into_iter()

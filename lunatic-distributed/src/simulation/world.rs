@@ -159,6 +159,12 @@ pub(crate) struct World {
     at_once: u64,
     /// There is no load and there are no faults from here on.
     pub(crate) quiet_from: Duration,
+    /// Times in a thousand that a unit is lost, and sent again later.
+    pub(crate) late_units: u64,
+    /// Numbers of nodes are below this one.
+    pub(crate) numbers: u64,
+    /// A node of this slot that has to end is not started again, and takes some time to end.
+    pub(crate) ends_for_good: Option<usize>,
 }
 
 impl World {
@@ -184,6 +190,10 @@ impl World {
             handled: 0,
             at_once: 0,
             quiet_from: Duration::MAX,
+            late_units: 0,
+            // Few, so that now and then two have the same.
+            numbers: 200,
+            ends_for_good: None,
         }
     }
 
@@ -354,8 +364,7 @@ impl World {
     }
 
     fn free_number(&mut self) -> NodeNumber {
-        // Few, so that now and then two have the same.
-        let value = 1 + self.random.below(200) as u32;
+        let value = 1 + self.random.below(self.numbers) as u32;
         NodeNumber::new(value).expect("it is small")
     }
 
@@ -536,7 +545,7 @@ impl World {
         let (slot, host) = (self.nodes[key].slot, self.nodes[key].host);
         self.kill(key);
         let runs = |node: &Node| node.is_alive && node.slot == slot;
-        if !self.nodes.iter().any(runs) {
+        if !self.nodes.iter().any(runs) && self.ends_for_good != Some(slot) {
             let after = self.random.millis(10, 400);
             self.schedule(after, Event::Start { slot, host });
         }
@@ -667,6 +676,10 @@ impl World {
             }
             Todo::Expelled => {
                 self.check_expelled(key);
+                let after = match self.ends_for_good == Some(self.nodes[key].slot) {
+                    true => self.random.millis(0, 1000),
+                    false => after,
+                };
                 self.schedule(after, Event::End(key));
             }
             todo @ (Todo::Answer(..) | Todo::SpawnLinked(..)) => {
@@ -882,6 +895,9 @@ impl World {
         }
         let to = 1 - own;
         let mut at = self.now + self.delay();
+        if self.late_units > 0 && self.random.in_1000(self.late_units) {
+            at += self.random.millis(100, 1000);
+        }
         // 1 Gbit/s.
         at += Duration::from_nanos(bytes.len() as u64 * 8);
         let Some(end) = self.network.end(connection, to) else {

@@ -33,7 +33,7 @@ pub(super) struct IdentityArguments {
     #[arg(long, value_name = "FILE", requires = "cert")]
     ca: Option<PathBuf>,
 
-    /// The certificate of the node, in PEM, read again when it changes.
+    /// The certificate of the node, in PEM, read again when it changes. The node has the name in it.
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
 
@@ -55,7 +55,7 @@ pub(super) struct Identity {
 }
 
 /// The name of the node: that of the runtime, or of the host.
-pub(super) fn name_of(named: Option<&RuntimeName>) -> Result<NodeName, Problem> {
+fn name_of(named: Option<&RuntimeName>) -> Result<NodeName, Problem> {
     let name = match named {
         Some(name) => name.to_string(),
         None => {
@@ -73,19 +73,23 @@ pub(super) fn name_of(named: Option<&RuntimeName>) -> Result<NodeName, Problem> 
 
 impl Identity {
     /// Finds out who the node is. It may wait for files, and for a node to answer.
+    ///
+    /// - `named`: the name of the runtime, if it is given one. With --cert, the node has the name of its
+    ///   certificate, and must not be given another one.
     pub(super) fn of(
         arguments: &IdentityArguments,
-        name: &NodeName,
+        named: Option<&RuntimeName>,
         seeds: &[String],
     ) -> Result<Identity, Problem> {
         let now = SystemTime::now();
         let state = arguments.state.as_deref();
         let credentials = if let Some(directory) = &arguments.cluster {
+            let name = &name_of(named)?;
             let authority = Authority::open(directory).map_err(|error| unusable(&error))?;
             Credentials::from_authority(&authority, name, state, now)
                 .map_err(|error| unusable(&error))?
         } else if let Some(file) = &arguments.token_file {
-            with_token(file, name, state, seeds, now)?
+            with_token(file, &name_of(named)?, state, seeds, now)?
         } else if let (Some(ca), Some(cert), Some(key)) =
             (&arguments.ca, &arguments.cert, &arguments.key)
         {
@@ -94,15 +98,28 @@ impl Identity {
                 certificate: cert.clone(),
                 key: key.clone(),
             };
-            Credentials::from_files(files, state, now).map_err(|error| unusable(&error))?
+            let credentials =
+                Credentials::from_files(files, state, now).map_err(|error| unusable(&error))?;
+            let name = credentials.name();
+            if let Some(named) = named
+                && named.to_string() != name.as_str()
+            {
+                let cert = cert.display();
+                let what = format!("the certificate in `{cert}` is that of a node named {name}");
+                return Err(Problem::new(what).help(format!(
+                    "leave --name out, or use --name {name}; a node named {named} needs a \
+                     certificate of that name"
+                )));
+            }
+            credentials
         } else {
             return Err(Problem::new("nothing says to which cluster the node belongs").help(
                 "make a cluster with `lunatic cluster init DIR`, and name it with --cluster DIR; \
                  on another host, use --token-file with what `lunatic cluster token DIR` prints",
             ));
         };
-        if credentials.name() != *name && arguments.cert.is_none() {
-            let other = credentials.name();
+        let other = credentials.name();
+        if arguments.cert.is_none() && other != name_of(named)? {
             let what = format!("the certificate that is kept is that of a node named {other}");
             return Err(
                 Problem::new(what).help("use that --name, or another directory for --state")
@@ -179,8 +196,8 @@ fn with_token(
     }
 }
 
-/// What proves who the node is cannot be used, with all that is behind that.
-fn unusable(error: &(dyn std::error::Error + 'static)) -> Problem {
+/// What proves who nodes are cannot be used, with all that is behind that.
+pub(crate) fn unusable(error: &(dyn std::error::Error + 'static)) -> Problem {
     Problem::new(lunatic_error::with_causes(error))
 }
 
@@ -203,10 +220,10 @@ fn read_token(file: &Path) -> Result<Token, Problem> {
         Problem::new(format!("cannot read the token in `{shown}`: {error}"))
             .help("write the line that `lunatic cluster token DIR` prints into this file")
     })?;
-    token
-        .trim()
-        .parse()
-        .map_err(|error| Problem::new(format!("the token in `{shown}`: {error}")))
+    token.trim().parse().map_err(|error| {
+        Problem::new(format!("the token in `{shown}`: {error}"))
+            .help("write the whole line that `lunatic cluster token DIR` prints into this file")
+    })
 }
 
 /// What tells a token from others, and does not give it away.

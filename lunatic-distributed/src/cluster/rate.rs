@@ -1,20 +1,21 @@
-//! How many lists of revoked certificates another node may send.
+//! How many frames of a kind another node may send that take this one some time.
 
 use std::time::{Duration, Instant};
 
-/// Counts the lists of one connection. A node sends one list of each authority when a session
-/// begins, and when a list changes.
+/// Counts the frames of a kind of one connection. A node sends one list of revoked certificates of
+/// each authority when a session begins, and when a list changes; and it tells of its clock as
+/// often as it takes another one.
 #[derive(Debug, Default)]
-pub(super) struct RevocationRate {
-    /// When the current second began, and the lists since then.
+pub(super) struct Rate {
+    /// When the current second began, and the frames since then.
     current: Option<(Instant, u32)>,
 }
 
-impl RevocationRate {
-    /// The highest number of lists in a second. To verify one takes some 70 µs.
+impl Rate {
+    /// The highest number of frames in a second. To verify a list takes some 70 µs.
     const MAX_IN_A_SECOND: u32 = 64;
 
-    /// Counts a list. Returns whether it may be verified.
+    /// Counts a frame. Returns whether it may be taken in.
     pub(super) fn admit(&mut self, now: Instant) -> bool {
         let (began, count) = match self.current {
             Some((began, count)) if now < began + Duration::from_secs(1) => (began, count),
@@ -30,9 +31,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_admits_64_lists() {
+    fn a_second_admits_64_frames() {
         let start = Instant::now();
-        let mut rate = RevocationRate::default();
+        let mut rate = Rate::default();
         let at = |millis| start + Duration::from_millis(millis);
         for millis in 0..64 {
             assert!(rate.admit(at(millis)));
