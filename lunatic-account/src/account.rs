@@ -66,6 +66,8 @@ struct Inner {
     used: Counters,
     /// Only in the root: the bytes that the host keeps and that are charged to branches.
     of_branches: Counter,
+    /// Only directly below the root: see [`Account::has_deep_stacks`].
+    has_deep_stacks: AtomicBool,
     /// Only in the root: a branch directly below it that has more is refused memory.
     most_of_branch: AtomicU64,
     /// Only in the root: what is charged to itself is refused memory.
@@ -180,6 +182,7 @@ impl Account {
                 is_part,
                 used: Counters::default(),
                 of_branches: Counter::default(),
+                has_deep_stacks: AtomicBool::new(false),
                 most_of_branch: AtomicU64::new(u64::MAX),
                 is_root_refused: AtomicBool::new(false),
                 memory_left: AtomicU64::new(u64::MAX),
@@ -439,6 +442,35 @@ impl Account {
     /// Tells how many bytes the program may take. This account has to be the root.
     pub fn set_memory_left(&self, bytes: u64) {
         self.inner.memory_left.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that a process of the branch [directly below the root](Account::below_root) that this
+    /// account is in has written much of its stack.
+    pub fn set_has_deep_stacks(&self) {
+        let noted = &self.below_root().inner.has_deep_stacks;
+        if !noted.load(Ordering::Relaxed) {
+            noted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether that was ever noted: whoever measures stacks by samples measures all of this branch
+    /// then.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, AccountLimits};
+    ///
+    /// let root = Account::default();
+    /// let one = root.branch(AccountLimits::UNLIMITED)?;
+    /// let below = one.branch(AccountLimits::UNLIMITED)?;
+    /// let other = root.branch(AccountLimits::UNLIMITED)?;
+    /// below.set_has_deep_stacks();
+    /// assert!(one.has_deep_stacks() && !other.has_deep_stacks());
+    /// # Ok::<(), lunatic_account::BranchError>(())
+    /// ```
+    #[inline]
+    pub fn has_deep_stacks(&self) -> bool {
+        let noted = &self.below_root().inner.has_deep_stacks;
+        noted.load(Ordering::Relaxed)
     }
 
     /// The root of its tree.

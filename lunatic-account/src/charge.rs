@@ -29,6 +29,26 @@ impl Charge {
         })
     }
 
+    /// A charge of nothing, which can become more.
+    ///
+    /// ```
+    /// use lunatic_account::{Account, Charge, Kind};
+    ///
+    /// let account = Account::default();
+    /// let mut charge = Charge::empty(&account, Kind::Memory);
+    /// assert_eq!(charge.amount(), 0);
+    /// charge.set(10)?;
+    /// assert_eq!(account.used(Kind::Memory), 10);
+    /// # Ok::<(), lunatic_account::Exceeded>(())
+    /// ```
+    pub fn empty(account: &Account, kind: Kind) -> Charge {
+        Charge {
+            account: account.clone(),
+            kind,
+            amount: 0,
+        }
+    }
+
     /// Charges an amount that is there already, even if that is more than a limit allows; see
     /// [`Account::charge_beyond_limits`].
     pub fn beyond_limits(account: &Account, kind: Kind, amount: u64) -> Charge {

@@ -38,6 +38,7 @@ macro_rules! attacks {
 }
 
 attacks! {
+    arguments_read
     bind_without_right
     calls_indirect
     capacity_hints
@@ -56,9 +57,12 @@ attacks! {
     config_environment
     configs
     connect_without_right
+    connections_and_closed
+    connections_unaccepted
     copies
     copies_counting_fuel
     deep_branches
+    directory_of_many
     errors_kept
     errors_of_compiler
     exceptions_collected
@@ -66,6 +70,7 @@ attacks! {
     exceptions_kept
     exceptions_loop
     exit_itself
+    file_writes_anywhere
     forged_replies
     fork_bomb
     group_again
@@ -75,10 +80,12 @@ attacks! {
     group_left
     group_listed
     group_monitors
+    group_of_many_monitored
     group_scopes
     groups
     groups_left
     growing_scratch
+    host_calls_at_the_end_of_the_stack
     host_calls_straight
     kill_everyone
     kill_host
@@ -92,6 +99,8 @@ attacks! {
     link_neighbour
     link_the_dead
     links_at_death
+    links_of_files
+    links_unlinked
     list_directory
     log_flood
     log_names
@@ -113,6 +122,7 @@ attacks! {
     memory_fill_straight
     memory_grow
     memory_grow_together
+    metrics_of_many_names
     modules_kept
     monitor_neighbour
     monitors_at_death
@@ -121,19 +131,23 @@ attacks! {
     name_removed
     name_taken
     names
+    names_at_death
     names_huge
     names_huge_lookup
     names_of_functions
+    names_removed
     names_repeated
     path_long
     permit_signals_ahead
     poll_many
+    quick_calls_straight
     random_bytes
     recursion
     reload_hand_over
     reload_kind_huge
     reload_offers
     reload_poses_as_entry
+    resources_in_messages
     rights_granted
     rights_to_compile_granted
     selective_receive
@@ -153,19 +167,28 @@ attacks! {
     sql_connections
     sql_endless
     sql_statements
+    stacks_deep
+    stacks_deep_of_catches
     start_function_loops
     stop_as_supervisor
+    supervisor_restarts
     supervisor_stops
     table_grow
+    tables_straight
+    tables_straight_counting_fuel
     tag_lists
     terminate_as_supervisor
     timers
+    timers_cancelled
     timers_due
     timers_neighbour
     timers_outlive
     timers_with_room
+    tls_handshakes
+    udp_to_itself
     unlink_everyone
     wait_for_neighbour
+    waits_without_end
     wild_addresses
     write_many_empty
 }
@@ -175,4 +198,27 @@ fn every_attack_is_tested() {
     let attacks = Attack::all().unwrap();
     let names: Vec<_> = attacks.iter().map(|attack| attack.name.as_str()).collect();
     assert_eq!(names, TESTED);
+}
+
+/// How long neighbours wait beside culprits that keep all workers busy: the delay that half of all
+/// are below.
+fn usual_delay(name: &str) -> Duration {
+    const CULPRITS: usize = 4;
+    let attack = Attack::named(name).unwrap();
+    let trial = Trial::start(attack.clone()).unwrap();
+    for _ in 1..CULPRITS {
+        trial.add(attack.clone()).unwrap();
+    }
+    let delays = trial.run(TIME, false).delays;
+    assert!(!delays.is_empty());
+    delays[delays.len() / 2]
+}
+
+#[test]
+fn neighbours_wait_hardly_longer_beside_indirect_calls_than_beside_loops() {
+    let beside_loops = usual_delay("loop_empty");
+    let beside_calls = usual_delay("calls_indirect");
+    // A thousand calls in one step take as long as many time slices.
+    let most = 5 * beside_loops + Duration::from_millis(5);
+    assert!(beside_calls < most, "{beside_calls:?} and {beside_loops:?}");
 }

@@ -314,7 +314,7 @@ impl World {
             }
             7 => {
                 let tag = GROUPS + self.number();
-                self.groups.monitor(&group, one, Tag::new(tag)).unwrap();
+                block_on(self.groups.monitor(&group, one, Tag::new(tag))).unwrap();
                 self.watches.push((one.id(), tag, group));
             }
             _ => {

@@ -7,8 +7,9 @@ use std::future;
 
 use cluster::{Cluster, until, within};
 use futures_lite::future::block_on;
-use lunatic_account::AccountLimits;
+use lunatic_account::{AccountLimits, Kind};
 use lunatic_cli::{Config, RemoteRights};
+use lunatic_distributed::OnLoss;
 use lunatic_process::{ExitReason, Process, SpawnOptions};
 
 /// A guest with this body of `main`, whose first node is $own and whose other one is $other.
@@ -137,6 +138,25 @@ fn a_process_has_a_name_of_the_cluster_until_it_gives_it_up_or_ends() {
         ),
     );
     cluster.stop();
+}
+
+#[test]
+fn the_many_names_of_a_process_are_given_up_at_its_end() {
+    const NAMES: usize = 600;
+    let cluster = Cluster::of_two();
+    let [(_, one), (_, two)] = [&cluster.runtimes[0], &cluster.runtimes[1]];
+    let holder = idle(&cluster, 0);
+    let names: Vec<_> = (0..NAMES).map(|number| format!("name {number}")).collect();
+    for name in &names {
+        let registered = one.register_for(&holder, name, OnLoss::Kill, holder.account());
+        block_on(registered.unwrap()).unwrap();
+    }
+    until(|| names.iter().all(|name| two.find_global(name).is_some()));
+    holder.kill();
+    for node in [one, two] {
+        until(|| names.iter().all(|name| node.find_global(name).is_none()));
+    }
+    assert_eq!(holder.account().used(Kind::Names), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The names that are unique in the cluster and belong to processes of this node.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, btree_map};
 
 use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{Pid, Tag};
@@ -17,10 +17,25 @@ pub enum OnLoss {
 }
 
 /// The names that processes of this node have or want, each charged to who has asked for it.
+///
+/// The maps are trees: a hash map would move all of its entries at once when it grows, under the
+/// lock.
 #[derive(Debug, Default)]
 pub struct HeldNames {
     /// By process; one that has ended has no entry.
-    held: Mutex<HashMap<Pid, HashMap<String, Held>>>,
+    held: Mutex<BTreeMap<Pid, BTreeMap<String, Held>>>,
+}
+
+/// The names of a process that has ended. Each is charged until it is taken out.
+#[derive(Debug)]
+pub struct NamesOfEnded(btree_map::IntoIter<String, Held>);
+
+impl Iterator for NamesOfEnded {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        self.0.next().map(|(name, _)| name)
+    }
 }
 
 #[derive(Debug)]
@@ -101,27 +116,32 @@ impl HeldNames {
 
     /// A process gives a name up.
     ///
-    /// - `release`: tells the other nodes; called before the name can be asked for again.
+    /// - `release`: tells the other nodes; called before the name can be asked for again. It is not
+    ///   called if the process has given the name up already: what it costs is charged to nobody.
     pub fn give_up(&self, process: Pid, name: &str, release: impl FnOnce()) {
         let mut held = self.held.lock();
-        change_in(&mut held, process, name, |held| held.is_owned = false);
-        release();
+        let give_up = |held: &mut Held| held.is_owned = false;
+        let was_held = change_in(&mut held, process, name, give_up).is_some();
+        // The names of other processes may be known to the caller alone.
+        if was_held || !held.contains_key(&process) {
+            release();
+        }
     }
 
     fn change(&self, process: Pid, name: &str, change: impl FnOnce(&mut Held)) -> Option<OnLoss> {
         change_in(&mut self.held.lock(), process, name, change)
     }
 
-    /// A process has ended; returns the names that it has or wants.
-    pub fn ended(&self, process: Pid) -> Vec<String> {
-        let names = self.held.lock().remove(&process).unwrap_or_default();
-        names.into_keys().collect()
+    /// A process has ended; returns the names that it has or wants. There may be many.
+    pub fn ended(&self, process: Pid) -> NamesOfEnded {
+        let names = self.held.lock().remove(&process);
+        NamesOfEnded(names.unwrap_or_default().into_iter())
     }
 }
 
 /// Changes what is known of a name, and forgets it if the process neither has nor wants it.
 fn change_in(
-    held: &mut HashMap<Pid, HashMap<String, Held>>,
+    held: &mut BTreeMap<Pid, BTreeMap<String, Held>>,
     process: Pid,
     name: &str,
     change: impl FnOnce(&mut Held),
@@ -167,7 +187,8 @@ mod tests {
         assert_eq!(names.lost(PROCESS, "one"), Some(OnLoss::Kill));
         assert_eq!(names.lost(PROCESS, "one"), None);
         assert_eq!(account.used(Kind::Names), 1);
-        assert_eq!(names.ended(PROCESS), ["two"]);
+        let ended: Vec<_> = names.ended(PROCESS).collect();
+        assert_eq!(ended, ["two"]);
         assert_eq!(account.used(Kind::Names), 0);
         assert_eq!(account.used(Kind::Memory), 0);
         assert_eq!(hold("one"), Ok(true));
@@ -191,7 +212,24 @@ mod tests {
         assert_eq!(names.lost(PROCESS, "one"), Some(OnLoss::Tell(None)));
         assert_eq!(account.used(Kind::Names), 1);
         names.decided(PROCESS, "one", true);
-        assert_eq!(names.ended(PROCESS), ["one"]);
+        let ended: Vec<_> = names.ended(PROCESS).collect();
+        assert_eq!(ended, ["one"]);
+        assert_eq!(account.used(Kind::Names), 0);
+    }
+
+    #[test]
+    fn the_names_of_who_has_ended_are_charged_until_they_are_taken() {
+        let names = HeldNames::default();
+        let account = Account::default();
+        for name in ["a", "b", "c"] {
+            let held = names.hold(PROCESS, name, OnLoss::Kill, &account, || {});
+            assert!(held.is_ok());
+        }
+        let mut ended = names.ended(PROCESS);
+        assert!(!names.is_known(PROCESS));
+        assert_eq!(ended.next().as_deref(), Some("a"));
+        assert_eq!(account.used(Kind::Names), 2);
+        drop(ended);
         assert_eq!(account.used(Kind::Names), 0);
     }
 
@@ -206,6 +244,13 @@ mod tests {
         names.give_up(PROCESS, "one", || is_released = true);
         assert!(is_released);
         assert_eq!(account.used(Kind::Names), 0);
+        // Nobody is told of it again.
+        let mut is_released = false;
+        names.give_up(PROCESS, "one", || is_released = true);
+        assert!(!is_released);
+        // Of a process that has held none, nothing is known here.
+        names.give_up(Pid::from_bits(8), "one", || is_released = true);
+        assert!(is_released);
         // That an older claim has turned up is no longer of its concern, even if it wants the name
         // again.
         assert_eq!(names.lost(PROCESS, "one"), None);

@@ -96,7 +96,7 @@ pub use global::{MAX_GLOBAL_NAME_BYTES, MAX_GLOBAL_NAMES, NameTaken};
 pub use group_changes::GroupChanges;
 pub use groups::GroupChange;
 pub use handshake::{PROTOCOL, Refusal};
-pub use held_names::{HeldNames, OnLoss};
+pub use held_names::{HeldNames, NamesOfEnded, OnLoss};
 pub use local::{Answer, Incoming, LocalNode, NodeEvent, NotDelivered};
 pub use lunatic_trust::NodeName;
 #[cfg(all(feature = "guest", not(feature = "transport")))]

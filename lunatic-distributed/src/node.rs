@@ -655,14 +655,18 @@ impl Node {
         };
         let held = &self.inner.held_names;
         if held.hold(id, name, on_loss, payer, claim)? {
+            /// So many names are given up in one step.
+            const BATCH: usize = 256;
             let node = Arc::downgrade(&self.inner);
-            process.at_exit(move |_| {
-                if let Some(inner) = node.upgrade() {
-                    let node = Node { inner };
-                    for name in node.inner.held_names.ended(id) {
-                        node.unregister_global(&name, id);
-                    }
-                }
+            let mut names = None;
+            process.at_exit_in_pieces(move |_| {
+                let Some(inner) = node.upgrade() else {
+                    return false;
+                };
+                let node = Node { inner };
+                let names = names.get_or_insert_with(|| node.inner.held_names.ended(id));
+                let batch = names.take(BATCH);
+                batch.map(|name| node.unregister_global(&name, id)).count() == BATCH
             });
         }
         Ok(async move {

@@ -80,6 +80,7 @@ pub(crate) use crate::arena::page_faults::PageFaults;
 use crate::arena::page_size::PageSize;
 use crate::arena::size_classes::{FEW_GUARDED_SLOTS, GUARD_BYTES, GUARDED_BYTES, GUARDED_SLOTS};
 use crate::arena::stacks::Stacks;
+pub(crate) use crate::arena::stacks::StacksInUse;
 use crate::guarded_permits::GuardedPermits;
 use crate::initial_memory::InitialMemory;
 use crate::limits::STACK_BYTES;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, OperatorCost};
 
-use crate::arena::Arena;
+use crate::arena::{Arena, StacksInUse};
 use crate::code_cache::CodeCache;
 use crate::limits::{STACK_BYTES, WASM_STACK_BYTES};
 use crate::memory_layout::MemoryLayout;
@@ -120,6 +120,12 @@ impl Engine {
     /// [`leave`](Ticker::leave).
     pub fn ticker(&self) -> &Ticker {
         &self.inner.ticker
+    }
+
+    /// Returns whether this system tells what instances have written of their stacks, so that it can
+    /// be charged to accounts below a root.
+    pub fn measures_stacks() -> bool {
+        StacksInUse::can_be_measured()
     }
 
     /// Returns statistics, without waiting for anything.

@@ -11,6 +11,7 @@ use wasmtime::{Func, InstancePre, Memory, Store, StoreContextMut, Val};
 use crate::arena::{Image, PageFaults};
 use crate::guarded_permits::InstancePermit;
 use crate::memory_limiter::MemoryLimiter;
+use crate::stack_meter::StackMeter;
 use crate::time_slice::TimeSlice;
 
 /// The state of an instance.
@@ -37,6 +38,8 @@ pub struct Instance<T: InstanceState> {
     made_at: u64,
     /// Dropped after the store, which has the memory.
     page_faults: PageFaults,
+    /// Dropped after the store, which has the stack.
+    stack_meter: StackMeter,
     /// The permit for a guarded memory. Dropped after the store, too.
     guarded: Option<InstancePermit>,
 }
@@ -121,13 +124,16 @@ impl<T: InstanceState> Instance<T> {
     ) -> wasmtime::Result<Instance<T>> {
         store.limiter(|state| state.limits());
         let mut page_faults = PageFaults::watch();
+        let mut stack_meter = StackMeter::new(store.data_mut().limits().account());
         let instance = {
             let mut instantiate = pin!(linked.instantiate_async(&mut store));
             // The memory is asked for in here, on whichever thread that is.
             poll_fn(|cx| {
                 page_faults.resumed();
                 time_slice.begin();
-                Image::during(image, || instantiate.as_mut().poll(cx))
+                stack_meter.measure_after(time_slice, || {
+                    Image::during(image, || instantiate.as_mut().poll(cx))
+                })
             })
             .await?
         };
@@ -137,6 +143,7 @@ impl<T: InstanceState> Instance<T> {
             time_slice: time_slice.clone(),
             made_at: time_slice.tick(),
             page_faults,
+            stack_meter,
             guarded,
         })
     }
@@ -175,8 +182,8 @@ impl<T: InstanceState> Instance<T> {
     ///
     /// # Errors
     ///
-    /// Fails if the function takes other parameters or returns something, or if it
-    /// traps.
+    /// Fails if the function takes other parameters or returns something, if it
+    /// traps, or if what it has written of its stack is charged, and that is refused.
     ///
     /// # Examples
     ///
@@ -223,11 +230,12 @@ impl<T: InstanceState> Instance<T> {
         }
         let time_slice = &self.time_slice;
         let page_faults = &mut self.page_faults;
+        let stack_meter = &mut self.stack_meter;
         let mut running = pin!(function.call_async(&mut self.store, &params, &mut []));
         poll_fn(|cx| {
             page_faults.resumed();
             time_slice.begin();
-            running.as_mut().poll(cx)
+            stack_meter.measure_after(time_slice, || running.as_mut().poll(cx))
         })
         .await
     }
@@ -247,6 +255,7 @@ impl<T: InstanceState> Instance<T> {
             let store = &mut self.store;
             let time_slice = &self.time_slice;
             let page_faults = &mut self.page_faults;
+            let stack_meter = &mut self.stack_meter;
             let mut running = pin!(async {
                 if let Some(initialize) = initialize {
                     initialize.call_async(&mut *store, &[], &mut []).await?;
@@ -256,7 +265,7 @@ impl<T: InstanceState> Instance<T> {
             poll_fn(|cx| {
                 page_faults.resumed();
                 time_slice.begin();
-                running.as_mut().poll(cx)
+                stack_meter.measure_after(time_slice, || running.as_mut().poll(cx))
             })
             .await?;
         }

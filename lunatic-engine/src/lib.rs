@@ -12,6 +12,7 @@
 //! - `module`: [`Module`], compiled and linked; `budget`: [`Budget`], how much its instances
 //!   may execute.
 //! - `instance`: [`Instance`], one instance with its state.
+//! - `stack_meter`: charges what an instance has written of its stacks.
 //! - `code`: what a module is compiled to, and which of it an instance runs; `variant`,
 //!   `variant_compiler`: other code, compiled when it is first needed; `compiler`: compiles one
 //!   variant; `guarded_permits`, `short_lives`: which instances get guarded memories.
@@ -89,6 +90,7 @@ mod refill;
 mod sealed_file;
 mod short_lives;
 mod source;
+mod stack_meter;
 mod stats;
 mod tags;
 mod text_format;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lunatic_account::Charge;
+use lunatic_account::{Account, Charge};
 use wasmtime::{Error, ResourceLimiter, Result};
 
 use crate::limits::{
@@ -85,6 +85,11 @@ impl MemoryLimiter {
         self.charged
             .as_mut()
             .is_none_or(|charged| charged.charge_stacks(stacks))
+    }
+
+    /// The account that the instance is charged to; `None` if it is not charged.
+    pub(crate) fn account(&self) -> Option<&Account> {
+        Some(self.charged.as_ref()?.charge.account())
     }
 
     /// Whether the memory is larger than it was at first.

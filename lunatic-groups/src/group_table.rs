@@ -78,6 +78,11 @@ impl Notice {
         Notice::size_of(&self.event.group, self.event.members.len())
     }
 
+    /// Returns what a message about so many members of a group takes, whatever its name.
+    pub(crate) fn largest_size(members: usize) -> u64 {
+        Notice::size_of("", members) + MAX_NAME_BYTES as u64
+    }
+
     /// Returns what a message about so many members of a group takes.
     fn size_of(group: &str, members: usize) -> u64 {
         Notice::HEAD_BYTES + (group.len() + members * MEMBER_BYTES) as u64
@@ -121,6 +126,13 @@ pub struct GroupTable {
     records: BTreeMap<Pid, Record>,
     scope_monitors: BTreeMap<u64, ScopeWatcher>,
     last_monitor: u64,
+    /// The monitors that are being told who is in a group, by their ids.
+    presentations: BTreeMap<u64, Presentation>,
+    /// Those that are not any more since they were last taken.
+    presentations_over: Vec<(u64, PresentationEnd)>,
+    /// The members of a group that is added now have no smaller numbers: no two groups of the same
+    /// name, one after the other, have the same number.
+    first_number: u64,
     notices: Vec<Notice>,
     /// The changes since they were last taken; `None` if they are not recorded.
     journal: Option<Vec<Membership>>,
@@ -162,6 +174,8 @@ struct ScopeWatcher {
 enum Told {
     /// Those whose names come no later than this one; `None` of none.
     Through(Option<Arc<str>>),
+    /// Those whose names come before this one. Of that group, it is being told.
+    Before(Arc<str>),
     All,
 }
 
@@ -169,9 +183,66 @@ impl Told {
     fn includes(&self, group: &str) -> bool {
         match self {
             Told::Through(last) => last.as_deref().is_some_and(|last| group <= last),
+            Told::Before(next) => group < &**next,
             Told::All => true,
         }
     }
+
+    /// Returns where the names of the others begin; `None` if there are none.
+    fn others(&self) -> Option<Bound<&str>> {
+        match self {
+            Told::Through(last) => Some(last.as_deref().map_or(Bound::Unbounded, Bound::Excluded)),
+            Told::Before(next) => Some(Bound::Included(&**next)),
+            Told::All => None,
+        }
+    }
+}
+
+/// A monitor is being told who is in a group: the members that were there when this began are
+/// collected in pieces, between which the group can change. The monitor hears of changes of those
+/// that are collected already and of those that have come later, after it was told of the former.
+#[derive(Debug)]
+struct Presentation {
+    group: Arc<str>,
+    /// Those with smaller numbers are collected.
+    next: u64,
+    /// Those with this number or a greater one have come later.
+    end: u64,
+}
+
+impl Presentation {
+    fn new(group: &Arc<str>, members: &Members) -> Presentation {
+        Presentation {
+            group: group.clone(),
+            next: 0,
+            end: members.end(),
+        }
+    }
+
+    fn hears_of(&self, number: u64) -> bool {
+        number < self.next || number >= self.end
+    }
+}
+
+/// How a monitor is not being told any more who is in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PresentationEnd {
+    /// It was told.
+    Complete,
+    /// It is a monitor no more.
+    GivenUp,
+}
+
+/// The first messages of a monitor of a scope, as far as they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// There are more.
+    Some,
+    /// The next one is about a group with many members, which are to be
+    /// [collected](GroupTable::collect_some), and then [presented](GroupTable::present).
+    ManyMembersNext,
+    /// There are no more.
+    All,
 }
 
 /// The memberships and monitors of one process.
@@ -283,18 +354,19 @@ impl GroupTable {
             return Err(GroupError::TooManyMemberships);
         }
         let name = self.name(group)?;
-        let entry = self.groups.entry(name.clone()).or_default();
-        if entry.members.is_empty() {
+        let entry = self.group_entry(&name);
+        let was_empty = entry.members.is_empty();
+        let number = entry.members.join(member);
+        if was_empty {
             self.names.insert(name.clone());
             self.name_bytes += name.len();
         }
-        entry.members.join(member);
         self.memberships += 1;
         let is_new = !self.records.contains_key(&member);
         let record = self.records.entry(member).or_default();
         record.memberships += 1;
         record.groups.insert(name.clone());
-        self.notify(&name, Change::Joined, member, 1);
+        self.notify(&name, Change::Joined, (number, member), 1);
         Ok(is_new)
     }
 
@@ -417,21 +489,104 @@ impl GroupTable {
         watcher: Pid,
         tag: Option<Tag>,
     ) -> Result<(u64, bool), GroupError> {
+        let (monitor, is_new) = self.begin_monitor(group, watcher, tag)?;
+        let mut members = Vec::new();
+        while self.collect_some(monitor, &mut members, usize::MAX) {}
+        self.present(monitor, members.into());
+        Ok((monitor, is_new))
+    }
+
+    /// Begins what [`monitor`](GroupTable::monitor) does in one step: the members of the group are
+    /// to be [collected](GroupTable::collect_some), and then [presented](GroupTable::present).
+    ///
+    /// # Errors
+    ///
+    /// [`GroupError`].
+    pub fn begin_monitor(
+        &mut self,
+        group: &str,
+        watcher: Pid,
+        tag: Option<Tag>,
+    ) -> Result<(u64, bool), GroupError> {
         self.check_monitors(watcher)?;
         let name = self.name(group)?;
         let watchers = self.groups.get(&name).map(|group| group.monitors.len());
         check_watchers(watchers.unwrap_or_default())?;
         let (monitor, is_new) = self.new_monitor(watcher, Some(name.clone()));
-        let entry = self.groups.entry(name.clone()).or_default();
         let watcher = Watcher {
             process: watcher,
             tag,
         };
+        let entry = self.group_entry(&name);
         entry.monitors.insert(monitor, watcher);
-        let members = entry.members.iter().collect();
-        let notice = notice(monitor, &watcher, Change::Present, &name, members);
-        self.notices.push(notice);
+        let presentation = Presentation::new(&name, &entry.members);
+        self.presentations.insert(monitor, presentation);
         Ok((monitor, is_new))
+    }
+
+    /// Collects members of the group that a monitor is being told of: about `max`, but at least all
+    /// memberships of one process. Returns whether there are more.
+    pub fn collect_some(&mut self, monitor: u64, members: &mut Vec<Pid>, max: usize) -> bool {
+        let Some(presentation) = self.presentations.get_mut(&monitor) else {
+            return false;
+        };
+        let group = self.groups.get(&presentation.group);
+        let rest = group.map(|group| group.members.from(presentation.next));
+        let before = members.len();
+        for member in rest.into_iter().flatten() {
+            if member.number >= presentation.end {
+                break;
+            }
+            if members.len() - before >= max {
+                return true;
+            }
+            members.extend(repeat_n(member.process, member.times as usize));
+            presentation.next = member.number + 1;
+        }
+        presentation.next = presentation.end;
+        false
+    }
+
+    /// Adds the message to a monitor that tells it of the members of a group, which were
+    /// [collected](GroupTable::collect_some). It is told nothing if it was removed meanwhile.
+    pub fn present(&mut self, monitor: u64, members: Arc<[Pid]>) {
+        let Some(Presentation { group, .. }) = self.presentations.remove(&monitor) else {
+            return;
+        };
+        let over = (monitor, PresentationEnd::Complete);
+        self.presentations_over.push(over);
+        let watcher = match self.scope_monitors.get_mut(&monitor) {
+            Some(ScopeWatcher { watcher, told }) => {
+                *told = Told::Through(Some(group.clone()));
+                Some(*watcher)
+            }
+            None => {
+                let of_group = self.groups.get(&group);
+                of_group.and_then(|group| group.monitors.get(&monitor).copied())
+            }
+        };
+        if let Some(watcher) = watcher {
+            let notice = notice(monitor, &watcher, Change::Present, &group, members);
+            self.notices.push(notice);
+        }
+    }
+
+    /// Whether a message to a monitor has to wait for the one that tells it of the members of the
+    /// same group.
+    pub(crate) fn has_to_wait(&self, notice: &Notice) -> bool {
+        let presentation = self.presentations.get(&notice.event.monitor);
+        presentation.is_some_and(|presentation| presentation.group == notice.event.group)
+    }
+
+    /// Whether messages have to wait, or may go on, since the presentations that are over were
+    /// last taken.
+    pub(crate) fn has_presentations(&self) -> bool {
+        !self.presentations.is_empty() || !self.presentations_over.is_empty()
+    }
+
+    /// Takes the monitors out that are not being told any more who is in a group.
+    pub(crate) fn take_presentations_over(&mut self) -> Vec<(u64, PresentationEnd)> {
+        std::mem::take(&mut self.presentations_over)
     }
 
     /// Like [`monitor`](GroupTable::monitor), for all groups that the scope has or will
@@ -460,24 +615,30 @@ impl GroupTable {
     }
 
     /// Adds the first messages of a monitor of the scope about the next groups, at most `max`, and
-    /// no more after they have as many members. Returns whether there are more. What happens to a
-    /// group before its first message is in that, and told by no other one.
-    pub fn present_some(&mut self, monitor: u64, max: usize) -> bool {
+    /// no more after they have as many members. A group that has more itself is left to the caller.
+    /// Returns whether there are more. What happens to a group before its first message is in that,
+    /// and told by no other one.
+    pub fn present_some(&mut self, monitor: u64, max: usize) -> Presented {
         let Some(ScopeWatcher { watcher, told }) = self.scope_monitors.get_mut(&monitor) else {
-            return false;
+            return Presented::All;
         };
-        let Told::Through(last) = told else {
-            return false;
+        let Some(others) = told.others() else {
+            return Presented::All;
         };
-        let after = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut groups = self.groups.range::<str, _>((after, Bound::Unbounded));
+        let mut groups = self.groups.range::<str, _>((others, Bound::Unbounded));
         let (mut looked_at, mut memberships) = (0, 0);
         let mut through = None;
         while looked_at < max && memberships < max {
             let Some((name, group)) = groups.next() else {
                 *told = Told::All;
-                return false;
+                return Presented::All;
             };
+            if group.members.len() > max {
+                let presentation = Presentation::new(name, &group.members);
+                self.presentations.insert(monitor, presentation);
+                *told = Told::Before(name.clone());
+                return Presented::ManyMembersNext;
+            }
             looked_at += 1;
             memberships += group.members.len();
             through = Some(name);
@@ -488,9 +649,9 @@ impl GroupTable {
             }
         }
         if let Some(name) = through {
-            *last = Some(name.clone());
+            *told = Told::Through(Some(name.clone()));
         }
-        true
+        Presented::Some
     }
 
     /// Removes a monitor of a process. Returns whether there was one with this id.
@@ -546,6 +707,16 @@ impl GroupTable {
         }
     }
 
+    /// Returns a group of this name, which is added if it is not there.
+    fn group_entry(&mut self, name: &Arc<str>) -> &mut Group {
+        let first_number = self.first_number;
+        let entry = self.groups.entry(name.clone());
+        entry.or_insert_with(|| Group {
+            members: Members::numbered_from(first_number),
+            monitors: BTreeMap::new(),
+        })
+    }
+
     /// Removes memberships of a process in a group: as many as it has, but not more than
     /// `times`.
     fn remove_memberships(&mut self, name: &Arc<str>, member: Pid, times: u32) {
@@ -553,6 +724,7 @@ impl GroupTable {
             return;
         };
         let had = group.members.times(member);
+        let number = group.members.number(member).unwrap_or_default();
         let gone = match times {
             1 => u32::from(group.members.leave(member)),
             _ => group.members.remove(member),
@@ -567,21 +739,30 @@ impl GroupTable {
             self.names.remove(name);
             self.name_bytes -= name.len();
         }
-        self.notify(name, Change::Left, member, gone as usize);
+        self.notify(name, Change::Left, (number, member), gone as usize);
         self.drop_if_unused(name);
     }
 
     fn drop_if_unused(&mut self, name: &str) {
         let is_used = |group: &Group| !group.members.is_empty() || !group.monitors.is_empty();
-        if self.groups.get(name).is_some_and(|group| !is_used(group)) {
-            self.groups.remove(name);
+        if self.groups.get(name).is_some_and(|group| !is_used(group))
+            && let Some(group) = self.groups.remove(name)
+        {
+            self.first_number = self.first_number.max(group.members.end());
         }
     }
 
     /// Adds a notice for each monitor of a group and of the scope.
     ///
+    /// - `number`: that of the member in the group.
     /// - `times`: how often the member joined or left.
-    fn notify(&mut self, name: &Arc<str>, change: Change, member: Pid, times: usize) {
+    fn notify(
+        &mut self,
+        name: &Arc<str>,
+        change: Change,
+        (number, member): (u64, Pid),
+        times: usize,
+    ) {
         let members = || repeat_n(member, times);
         if let Some(journal) = &mut self.journal {
             journal.push(Membership {
@@ -591,11 +772,20 @@ impl GroupTable {
                 times: times as u32,
             });
         }
+        let presentations = &self.presentations;
+        // `None` if the monitor is not being told of this group.
+        let hears = |monitor: &u64| {
+            let presentation = presentations.get(monitor)?;
+            (presentation.group == *name).then(|| presentation.hears_of(number))
+        };
         let of_group = self.groups.get(name).map(|group| &group.monitors);
+        let of_group = of_group.into_iter().flatten();
+        let of_group = of_group.filter(|(id, _)| hears(id).unwrap_or(true));
         let of_scope = self.scope_monitors.iter();
-        let of_scope = of_scope.filter(|(_, monitor)| monitor.told.includes(name));
+        let of_scope = of_scope
+            .filter(|(id, monitor)| hears(id).unwrap_or_else(|| monitor.told.includes(name)));
         let of_scope = of_scope.map(|(id, monitor)| (id, &monitor.watcher));
-        let monitors = of_group.into_iter().flatten().chain(of_scope);
+        let monitors = of_group.chain(of_scope);
         let mut monitors = monitors.peekable();
         if monitors.peek().is_none() {
             return;
@@ -624,6 +814,10 @@ impl GroupTable {
     }
 
     fn remove_monitor(&mut self, monitor: u64, group: Option<&str>) {
+        if self.presentations.remove(&monitor).is_some() {
+            let over = (monitor, PresentationEnd::GivenUp);
+            self.presentations_over.push(over);
+        }
         let Some(name) = group else {
             self.scope_monitors.remove(&monitor);
             return;

@@ -53,7 +53,7 @@ host_functions! {
         async fn broadcast(
             scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32
         ) -> u32;
-        fn monitor(
+        async fn monitor(
             scope_ptr: u32, scope_len: u32, group_ptr: u32, group_len: u32,
             tag: i64, id_ptr: u32
         ) -> u32;
@@ -350,7 +350,7 @@ async fn broadcast<T: GroupHost>(
 /// - `tag`: of the messages; 0 for none.
 ///
 /// Traps on a bad address and text that is not UTF-8.
-fn monitor<T: GroupHost>(
+async fn monitor<T: GroupHost>(
     mut caller: Caller<'_, T>,
     scope_ptr: u32,
     scope_len: u32,
@@ -362,8 +362,14 @@ fn monitor<T: GroupHost>(
     caller.check_id_ptr(id_ptr)?;
     let group = name(&mut caller, group_ptr, group_len)?;
     let watcher = own(&caller).clone();
-    let monitor = scope(&mut caller, scope_ptr, scope_len)?
-        .and_then(|scope| scope.monitor(&group?, &watcher, Tag::new(tag)));
+    let found = scope(&mut caller, scope_ptr, scope_len)?;
+    let monitor = match found.and_then(|scope| Ok((scope, group?))) {
+        Ok((scope, group)) => {
+            let monitoring = scope.monitor(&group, &watcher, Tag::new(tag));
+            caller.wait(monitoring).await
+        }
+        Err(error) => Err(error),
+    };
     caller.answer_id(id_ptr, monitor)
 }
 

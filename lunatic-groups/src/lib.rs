@@ -20,7 +20,8 @@
 //! - A process that ends is removed from all groups before its links and monitors are notified.
 //! - The time to join, to leave, or to find the next member does not depend on the
 //!   size of the group.
-//! - A monitor first gets the members, and then every change, in the order of the changes.
+//! - A monitor first gets the members, and then every change, in the order of the changes. The members
+//!   of a large group are collected in pieces; changes that the monitor has to be told of meanwhile wait.
 //! - No lock is held while a message is sent, or over an `await`.
 
 mod event;
@@ -35,7 +36,7 @@ mod scope;
 pub use event::{Change, GroupEvent, MEMBER_BYTES};
 pub use group_table::{
     GroupError, GroupTable, Leaving, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS, MAX_NAME_BYTES,
-    MAX_WATCHERS, NotJoined, Notice,
+    MAX_WATCHERS, NotJoined, Notice, Presented,
 };
 pub use groups::{Groups, MAX_SCOPES};
 pub use members::{Member, Members};

@@ -58,12 +58,26 @@ impl Members {
         Members::default()
     }
 
-    /// Adds a membership of a process, even if it has one.
-    pub fn join(&mut self, member: Pid) {
+    /// Returns a group without members, of which the first one gets this number.
+    pub(crate) fn numbered_from(number: u64) -> Members {
+        Members {
+            end: number,
+            ..Members::default()
+        }
+    }
+
+    /// Adds a membership of a process, even if it has one. Returns its number.
+    pub fn join(&mut self, member: Pid) -> u64 {
         let number = *self.numbers.entry(member).or_insert(self.end);
         self.list.entry(number).or_insert((member, 0)).1 += 1;
         self.end = self.end.max(number + 1);
         self.joins += 1;
+        number
+    }
+
+    /// Returns the number of a process; `None` if it is no member.
+    pub(crate) fn number(&self, member: Pid) -> Option<u64> {
+        self.numbers.get(&member).copied()
     }
 
     /// Removes one membership of a process. Returns whether it had one.

@@ -20,7 +20,7 @@ pub(crate) struct NotificationQueue {
 
 #[derive(Debug, Default)]
 struct Queue {
-    notices: VecDeque<Paid>,
+    notices: VecDeque<Queued>,
     /// Whether a call of [`NotificationQueue::send_piece`] is sending notices, including those that
     /// are added during the call.
     sending: bool,
@@ -35,10 +35,44 @@ pub(crate) struct Paid {
     charge: Charge,
 }
 
+/// Notices in the queue.
+#[derive(Debug)]
+enum Queued {
+    One(Paid),
+    /// Many that are not moved one by one. They are at least one.
+    Many(VecDeque<Paid>),
+}
+
+impl Queue {
+    /// Returns the notice that is taken next.
+    fn front(&self) -> Option<&Paid> {
+        match self.notices.front()? {
+            Queued::One(paid) => Some(paid),
+            Queued::Many(many) => many.front(),
+        }
+    }
+
+    fn pop_front(&mut self) -> Option<Paid> {
+        if let Some(Queued::Many(many)) = self.notices.front_mut()
+            && many.len() > 1
+        {
+            return many.pop_front();
+        }
+        match self.notices.pop_front()? {
+            Queued::One(paid) => Some(paid),
+            Queued::Many(mut many) => many.pop_front(),
+        }
+    }
+}
+
 impl Paid {
     /// - `charge`: at least the [size](Notice::size) of the notice.
     pub(crate) fn new(notice: Notice, charge: Charge) -> Paid {
         Paid { notice, charge }
+    }
+
+    pub(crate) fn notice(&self) -> &Notice {
+        &self.notice
     }
 }
 
@@ -47,7 +81,15 @@ impl NotificationQueue {
     pub(crate) fn put(&self, notices: impl IntoIterator<Item = Paid>) {
         let mut notices = notices.into_iter().peekable();
         if notices.peek().is_some() {
+            let notices = notices.map(Queued::One);
             self.queue.lock().notices.extend(notices);
+        }
+    }
+
+    /// Appends notices that have waited, in a time that does not depend on their number.
+    pub(crate) fn put_many(&self, notices: VecDeque<Paid>) {
+        if !notices.is_empty() {
+            self.queue.lock().notices.push_back(Queued::Many(notices));
         }
     }
 
@@ -60,7 +102,7 @@ impl NotificationQueue {
         if queue.sending || queue.has_task {
             return;
         }
-        let Some(next) = queue.notices.front() else {
+        let Some(next) = queue.front() else {
             return;
         };
         let share = next.charge.account().share().cloned();
@@ -108,7 +150,7 @@ impl NotificationQueue {
             return None;
         }
         let paid = match goes_on {
-            true => queue.notices.pop_front(),
+            true => queue.pop_front(),
             false => None,
         };
         *is_sending = paid.is_some();

@@ -1,5 +1,6 @@
 //! A table of groups that is shared and follows the life of processes.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::iter::{from_fn, repeat_n, repeat_with};
 use std::sync::{Arc, OnceLock};
@@ -8,9 +9,11 @@ use futures_lite::future;
 use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_mailbox::{DataMessage, Message, Pid, SendError, Tag};
 use lunatic_process::{Environment, Process};
-use parking_lot::{RwLock, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
-use crate::group_table::{GroupError, GroupTable, Leaving, NotJoined, Notice};
+use crate::group_table::{
+    GroupError, GroupTable, Leaving, NotJoined, Notice, PresentationEnd, Presented,
+};
 use crate::groups::Observer;
 use crate::members::Member;
 use crate::notification_queue::{NotificationQueue, Paid};
@@ -41,7 +44,7 @@ use crate::notification_queue::{NotificationQueue, Paid};
 /// })?;
 ///
 /// let scope = Groups::new(&environment).scope("shop")?;
-/// scope.monitor("workers", &watcher, None)?;
+/// block_on(scope.monitor("workers", &watcher, None))?;
 /// scope.join("workers", &worker)?;
 /// worker.kill();
 /// assert!(block_on(watcher.wait()).is_normal());
@@ -55,6 +58,9 @@ pub struct Scope {
 
 /// The highest number of members, or of names of groups, that are read or changed under one lock.
 pub(crate) const BATCH: usize = 256;
+
+/// About as many members are collected under one lock for the first message of a monitor.
+const COLLECTED_AT_ONCE: usize = 2048;
 
 /// Why a message was not sent to a member of a group.
 #[derive(Debug)]
@@ -71,6 +77,9 @@ struct Inner {
     environment: Environment,
     observer: Arc<OnceLock<Box<Observer>>>,
     table: RwLock<GroupTable>,
+    /// What monitors are to be told after their first message, by their ids. It is only locked
+    /// while the table is.
+    waiting: Mutex<BTreeMap<u64, VecDeque<Paid>>>,
     notifications: Arc<NotificationQueue>,
     _charge: Charge,
 }
@@ -91,6 +100,7 @@ impl Scope {
                     None => GroupTable::new(),
                 }),
                 observer,
+                waiting: Mutex::default(),
                 notifications: Arc::default(),
                 _charge: charge,
             }),
@@ -324,21 +334,44 @@ impl Scope {
     /// leaves it, as a [`GroupEvent`](crate::GroupEvent) in a data message. Returns the id of the
     /// monitor.
     ///
+    /// Many members are collected in pieces, between which others can use the groups. Who joins or
+    /// leaves meanwhile may be told of after the members, or be among them, or not.
+    ///
     /// - `tag`: the tag of the messages.
     ///
     /// # Errors
     ///
     /// [`GroupError`].
-    pub fn monitor(
+    pub async fn monitor(
         &self,
         group: &str,
         watcher: &Process,
         tag: Option<Tag>,
     ) -> Result<u64, GroupError> {
-        let member = watcher.id();
-        let first = |table: &GroupTable| table.monitor_notice_bytes(group);
-        let begin = |table: &mut GroupTable| table.monitor(group, member, tag);
-        self.watch(watcher, first, begin)
+        let (member, account) = (watcher.id(), watcher.account());
+        let mut members = Vec::new();
+        let (monitor, is_new, rest) = self.inner.change_paid(|table| {
+            let charge = pay(table.monitor_notice_bytes(group), account)?;
+            let (monitor, is_new) = table.begin_monitor(group, member, tag)?;
+            pay_for_monitor(table, account, member, (monitor, is_new))?;
+            let has_more = table.collect_some(monitor, &mut members, COLLECTED_AT_ONCE);
+            if has_more {
+                return Ok((
+                    (monitor, is_new, Some(charge)),
+                    Charge::empty(account, Kind::Memory),
+                ));
+            }
+            table.present(monitor, members.drain(..).collect());
+            Ok(((monitor, is_new, None), charge))
+        })?;
+        self.follow(watcher, is_new);
+        if let Some(mut charge) = rest {
+            let beginning = Beginning::new(self, watcher, monitor);
+            let presented = self.inner.present_members(monitor, members, &mut charge);
+            presented.await?;
+            beginning.complete();
+        }
+        Ok(monitor)
     }
 
     /// Like [`monitor`](Scope::monitor), for all groups that the scope has or will have.
@@ -355,20 +388,29 @@ impl Scope {
         watcher: &Process,
         tag: Option<Tag>,
     ) -> Result<u64, GroupError> {
-        let member = watcher.id();
+        let (member, account) = (watcher.id(), watcher.account());
         let all = self.inner.table.read().monitor_scope_notice_bytes();
-        let mut charge = pay(all, watcher.account())?;
-        let begin = |table: &mut GroupTable| table.monitor_scope(member, tag);
-        let beginning = Beginning {
-            scope: self,
-            watcher,
-            monitor: self.watch(watcher, |_| 0, begin)?,
-            is_complete: false,
-        };
-        while self.inner.present_some(beginning.monitor, &mut charge)? {
-            future::yield_now().await;
+        let mut charge = pay(all, account)?;
+        let (monitor, is_new) = self.inner.change_paid(|table| {
+            let begun = table.monitor_scope(member, tag)?;
+            pay_for_monitor(table, account, member, begun)?;
+            Ok((begun, Charge::empty(account, Kind::Memory)))
+        })?;
+        self.follow(watcher, is_new);
+        let beginning = Beginning::new(self, watcher, monitor);
+        loop {
+            match self.inner.present_some(monitor, &mut charge)? {
+                Presented::All => break,
+                Presented::Some => future::yield_now().await,
+                Presented::ManyMembersNext => {
+                    let members = Vec::new();
+                    let presented = self.inner.present_members(monitor, members, &mut charge);
+                    presented.await?;
+                }
+            }
         }
-        Ok(beginning.complete())
+        beginning.complete();
+        Ok(monitor)
     }
 
     /// Removes a monitor of a process. Returns whether there was one with this id. The
@@ -383,36 +425,6 @@ impl Scope {
     #[cfg(feature = "guest")]
     pub(crate) fn table(&self) -> parking_lot::RwLockReadGuard<'_, GroupTable> {
         self.inner.table.read()
-    }
-
-    /// Begins to monitor, charges the monitor, follows the life of the process, and
-    /// returns the id of the monitor.
-    ///
-    /// - `first`: returns what its first messages take, in bytes.
-    fn watch(
-        &self,
-        watcher: &Process,
-        first: impl FnOnce(&GroupTable) -> u64,
-        begin: impl FnOnce(&mut GroupTable) -> Result<(u64, bool), GroupError>,
-    ) -> Result<u64, GroupError> {
-        let member = watcher.id();
-        let account = watcher.account();
-        let (monitor, is_new) = self.inner.change_paid(|table| {
-            let notices = pay(first(table), account)?;
-            let (monitor, is_new) = begin(table)?;
-            if let Err(refused) = table.charge(member, account) {
-                // These are the messages of this monitor: there are no others under the lock.
-                table.take_notices();
-                table.stop_monitoring(member, monitor);
-                if is_new {
-                    table.forget(member);
-                }
-                return Err(refused);
-            }
-            Ok(((monitor, is_new), notices))
-        })?;
-        self.follow(watcher, is_new);
-        Ok(monitor)
     }
 
     /// Makes sure that a process that is new in the table is removed from it when it ends. The lock
@@ -431,8 +443,8 @@ impl Scope {
     }
 }
 
-/// A monitor of a scope that has not got all of its first messages. It is removed when this is
-/// dropped before it has.
+/// A monitor that has not got all of its first messages. It is removed when this is dropped before
+/// it has.
 struct Beginning<'a> {
     scope: &'a Scope,
     watcher: &'a Process,
@@ -440,10 +452,18 @@ struct Beginning<'a> {
     is_complete: bool,
 }
 
-impl Beginning<'_> {
-    fn complete(mut self) -> u64 {
+impl<'a> Beginning<'a> {
+    fn new(scope: &'a Scope, watcher: &'a Process, monitor: u64) -> Beginning<'a> {
+        Beginning {
+            scope,
+            watcher,
+            monitor,
+            is_complete: false,
+        }
+    }
+
+    fn complete(mut self) {
         self.is_complete = true;
-        self.monitor
     }
 }
 
@@ -476,18 +496,45 @@ impl Inner {
     /// Sends some of the first messages of a monitor of the scope. Returns whether there are more.
     ///
     /// - `charge`: what was charged for them, which grows if they take more by now.
-    fn present_some(&self, monitor: u64, charge: &mut Charge) -> Result<bool, GroupError> {
+    fn present_some(&self, monitor: u64, charge: &mut Charge) -> Result<Presented, GroupError> {
         self.change_paid(|table| {
-            let has_more = table.present_some(monitor, BATCH);
+            let presented = table.present_some(monitor, BATCH);
             let bytes = table.notice_bytes();
-            if charge.amount() < bytes
-                && let Err(refused) = charge.set(bytes)
-            {
+            if let Err(refused) = cover(charge, bytes) {
                 // There are no others under the lock.
                 table.take_notices();
-                return Err(GroupError::Exceeded(refused));
+                return Err(refused);
             }
-            Ok((has_more, charge.split(bytes)))
+            Ok((presented, charge.split(bytes)))
+        })
+    }
+
+    /// Tells a monitor of the members of a group that it is being told of.
+    ///
+    /// - `members`: those that are collected already.
+    /// - `charge`: as for [`present_some`](Inner::present_some).
+    async fn present_members(
+        &self,
+        monitor: u64,
+        mut members: Vec<Pid>,
+        charge: &mut Charge,
+    ) -> Result<(), GroupError> {
+        loop {
+            future::yield_now().await;
+            let has_more =
+                self.table
+                    .write()
+                    .collect_some(monitor, &mut members, COLLECTED_AT_ONCE);
+            cover(charge, Notice::largest_size(members.len()))?;
+            if !has_more {
+                break;
+            }
+        }
+        // Copied without the lock.
+        let members: Arc<[Pid]> = members.into();
+        self.change_paid(|table| {
+            table.present(monitor, members);
+            Ok(((), charge.split(table.notice_bytes())))
         })
     }
 
@@ -556,9 +603,46 @@ impl Inner {
     ) {
         self.observe(&mut table);
         // Under the lock, so that notices are in the order of the changes.
-        self.notifications.put(notices);
+        let given_up = match table.has_presentations() {
+            true => self.put_or_let_wait(&mut table, notices),
+            false => {
+                self.notifications.put(notices);
+                Vec::new()
+            }
+        };
         drop(table);
+        drop(given_up);
         self.notifications.send(&self.environment);
+    }
+
+    /// Puts notices into the queue that their monitors need not be told anything before, and those
+    /// that have waited for that. Returns those that have waited for nothing.
+    fn put_or_let_wait(
+        &self,
+        table: &mut GroupTable,
+        notices: impl Iterator<Item = Paid>,
+    ) -> Vec<VecDeque<Paid>> {
+        let mut waiting = self.waiting.lock();
+        self.notifications.put(notices.filter_map(|paid| {
+            let notice = paid.notice();
+            if !table.has_to_wait(notice) {
+                return Some(paid);
+            }
+            let of_monitor = waiting.entry(notice.event.monitor).or_default();
+            of_monitor.push_back(paid);
+            None
+        }));
+        let mut given_up = Vec::new();
+        for (monitor, end) in table.take_presentations_over() {
+            let Some(notices) = waiting.remove(&monitor) else {
+                continue;
+            };
+            match end {
+                PresentationEnd::Complete => self.notifications.put_many(notices),
+                PresentationEnd::GivenUp => given_up.push(notices),
+            }
+        }
+        given_up
     }
 }
 
@@ -585,6 +669,31 @@ impl Inner {
 /// Charges the messages to monitors that follow from a change.
 fn pay(bytes: u64, payer: &Account) -> Result<Charge, GroupError> {
     Charge::new(payer, Kind::Memory, bytes).map_err(GroupError::Exceeded)
+}
+
+/// Charges more if that is less than these bytes.
+fn cover(charge: &mut Charge, bytes: u64) -> Result<(), GroupError> {
+    match charge.amount() < bytes {
+        true => charge.set(bytes).map_err(GroupError::Exceeded),
+        false => Ok(()),
+    }
+}
+
+/// Charges a monitor, or removes it if that is refused.
+fn pay_for_monitor(
+    table: &mut GroupTable,
+    payer: &Account,
+    watcher: Pid,
+    (monitor, is_new): (u64, bool),
+) -> Result<(), GroupError> {
+    table.charge(watcher, payer).inspect_err(|_| {
+        table.stop_monitoring(watcher, monitor);
+        // Nothing has waited for it yet.
+        table.take_presentations_over();
+        if is_new {
+            table.forget(watcher);
+        }
+    })
 }
 
 /// Divides what is charged for notices among them.

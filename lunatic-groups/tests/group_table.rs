@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use lunatic_groups::{
     Change, GroupError, GroupEvent, GroupTable, MAX_GROUPS, MAX_MEMBERSHIPS, MAX_MONITORS,
-    MAX_NAME_BYTES, MAX_WATCHERS, Members, NotJoined, Notice,
+    MAX_NAME_BYTES, MAX_WATCHERS, Members, NotJoined, Notice, Presented,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
 use proptest::prelude::*;
@@ -111,7 +111,7 @@ fn a_monitor_of_a_scope_is_told_of_groups_to_come() {
     table.monitor("empty", member(8), None).unwrap();
     table.take_notices();
     let (monitor, _) = table.monitor_scope(member(9), Tag::new(7)).unwrap();
-    assert!(!table.present_some(monitor, 10));
+    assert_eq!(table.present_some(monitor, 10), Presented::All);
     table.join("new", member(2)).unwrap();
     assert_eq!(
         table.take_notices(),
@@ -129,7 +129,7 @@ fn a_monitor_of_a_scope_is_told_of_each_group_once_and_then_of_its_changes() {
         table.join(group, member(1)).unwrap();
     }
     let (monitor, _) = table.monitor_scope(member(9), Tag::new(7)).unwrap();
-    assert!(table.present_some(monitor, 1));
+    assert_eq!(table.present_some(monitor, 1), Presented::Some);
     assert_eq!(
         table.take_notices(),
         [notice(9, monitor, Change::Present, "a", &[1])]
@@ -146,7 +146,11 @@ fn a_monitor_of_a_scope_is_told_of_each_group_once_and_then_of_its_changes() {
     table.leave("a", member(1)).unwrap();
     table.leave("a", member(2)).unwrap();
     table.take_notices();
-    while table.present_some(monitor, 1) {}
+    assert_eq!(table.present_some(monitor, 1), Presented::ManyMembersNext);
+    let mut members = Vec::new();
+    while table.collect_some(monitor, &mut members, 1) {}
+    table.present(monitor, members.into());
+    while table.present_some(monitor, 1) != Presented::All {}
     table.join("c", member(3)).unwrap();
     assert_eq!(
         table.take_notices(),
@@ -262,6 +266,73 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..200)
 }
 
+/// What two monitors know.
+#[derive(Default)]
+struct Told {
+    scope: u64,
+    group: u64,
+    /// What is collected of a group for each.
+    of_scope: Option<Vec<Pid>>,
+    of_group: Vec<Pid>,
+    is_group_told: bool,
+    notices: Vec<Notice>,
+}
+
+impl Told {
+    /// Returns whether there may be more.
+    fn one_more_piece(&mut self, table: &mut GroupTable) -> bool {
+        if !self.is_group_told && !table.collect_some(self.group, &mut self.of_group, 1) {
+            table.present(self.group, self.of_group.as_slice().into());
+            self.is_group_told = true;
+        }
+        match &mut self.of_scope {
+            Some(members) => {
+                if !table.collect_some(self.scope, members, 1) {
+                    table.present(self.scope, members.as_slice().into());
+                    self.of_scope = None;
+                }
+                true
+            }
+            None => match table.present_some(self.scope, 1) {
+                Presented::All => !self.is_group_told,
+                Presented::Some => true,
+                Presented::ManyMembersNext => {
+                    self.of_scope = Some(Vec::new());
+                    true
+                }
+            },
+        }
+    }
+
+    fn hear(&mut self, table: &mut GroupTable) {
+        self.notices.extend(table.take_notices());
+    }
+
+    /// The members of a group, as a monitor knows them. Its first message comes before the changes
+    /// that it was told of while that was made.
+    fn known(&self, monitor: u64, group: &str) -> Vec<u64> {
+        let of_group =
+            |notice: &&Notice| (notice.event.monitor, &*notice.event.group) == (monitor, group);
+        let mut notices: Vec<_> = self.notices.iter().filter(of_group).collect();
+        notices.sort_by_key(|notice| notice.event.change != Change::Present);
+        let mut known = Vec::new();
+        for Notice { event, .. } in notices {
+            for member in event.members.iter() {
+                match event.change {
+                    Change::Left => {
+                        let at = known.iter().position(|known| known == member);
+                        known.swap_remove(at.expect("it was told of it before"));
+                    }
+                    _ => known.push(*member),
+                }
+            }
+        }
+        let mut known: Vec<_> = known.into_iter().map(Pid::to_bits).collect();
+        known.sort_unstable();
+        known
+    }
+}
+
 fn node_of(process: Pid) -> NodeId {
     NodeId::from_bits(process.node().get().into())
 }
@@ -289,7 +360,7 @@ proptest! {
     fn groups_are_as_a_list_of_memberships(steps in steps()) {
         let mut table = GroupTable::new();
         let (monitor, _) = table.monitor_scope(member(99), None).unwrap();
-        while table.present_some(monitor, 100) {}
+        prop_assert_eq!(table.present_some(monitor, 100), Presented::All);
         let mut model: Vec<(String, u64)> = Vec::new();
         let mut watched: BTreeMap<String, i64> = BTreeMap::new();
         for step in steps {
@@ -332,6 +403,37 @@ proptest! {
             prop_assert_eq!((table.len(), table.name_bytes()), (names, names));
             prop_assert_eq!(table.groups().count(), names);
         }
+    }
+
+    /// One monitor of the scope, and one of a group, are told of it piece by piece while it
+    /// changes: what they are told adds up, and of each process the changes follow each other.
+    #[test]
+    fn what_is_told_in_pieces_adds_up(before in steps(), meanwhile in steps()) {
+        let mut table = GroupTable::new();
+        let change = |table: &mut GroupTable, step| match step {
+            Step::Join(group, process) => {
+                table.join(&group.to_string(), member(process)).unwrap();
+            }
+            Step::Leave(group, process) => {
+                table.leave(&group.to_string(), member(process)).ok();
+            }
+            Step::Forget(process) => table.forget(member(process)),
+        };
+        before.into_iter().for_each(|step| change(&mut table, step));
+        let (of_scope, _) = table.monitor_scope(member(99), None).unwrap();
+        let (of_group, _) = table.begin_monitor("0", member(99), None).unwrap();
+        let mut told = Told { scope: of_scope, group: of_group, ..Told::default() };
+        for step in meanwhile {
+            told.one_more_piece(&mut table);
+            change(&mut table, step);
+            told.hear(&mut table);
+        }
+        while told.one_more_piece(&mut table) {}
+        told.hear(&mut table);
+        for group in ["0", "1", "2", "3"] {
+            prop_assert_eq!(told.known(of_scope, group), sorted(&table, group));
+        }
+        prop_assert_eq!(told.known(of_group, "0"), sorted(&table, "0"));
     }
 
     #[test]

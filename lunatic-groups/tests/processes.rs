@@ -49,7 +49,7 @@ fn the_dead_join_nothing() {
     block_on(process.wait());
     assert_eq!(scope.join("g", &process), Err(GroupError::NoProcess));
     // They may be found dead only after the first look.
-    scope.monitor("g", &process, None).unwrap();
+    block_on(scope.monitor("g", &process, None)).unwrap();
     scope.join("g", &idle(&environment)).unwrap();
     assert_eq!(scope.members("g").len(), 1);
 }
@@ -87,7 +87,7 @@ fn a_monitor_hears_of_joins_leaves_and_deaths_in_order() {
     let (watcher, mut mailbox) = open(&environment);
     let (one, other) = (idle(&environment), idle(&environment));
     scope.join("g", &one).unwrap();
-    let monitor = scope.monitor("g", &watcher, Tag::new(5)).unwrap();
+    let monitor = block_on(scope.monitor("g", &watcher, Tag::new(5))).unwrap();
     scope.join("g", &other).unwrap();
     scope.leave("g", &one).unwrap();
     other.kill();
@@ -117,7 +117,7 @@ fn what_a_monitor_is_told_by_many_threads_adds_up() {
     let environment = environment();
     let scope = scope(&environment);
     let (watcher, mut mailbox) = open(&environment);
-    scope.monitor("g", &watcher, None).unwrap();
+    block_on(scope.monitor("g", &watcher, None)).unwrap();
     let shared = idle(&environment);
     std::thread::scope(|threads| {
         for _ in 0..THREADS {
@@ -269,7 +269,7 @@ fn notices_to_monitors_are_charged_to_who_joins_until_they_are_received() {
     let environment = environment();
     let scope = scope(&environment);
     let (watcher, mut mailbox) = open(&environment);
-    scope.monitor("g", &watcher, None).unwrap();
+    block_on(scope.monitor("g", &watcher, None)).unwrap();
     let (joins, _kept) = of_branch(&environment, 50_000);
     let mut joined = 0;
     let refused = loop {
@@ -299,11 +299,11 @@ fn who_cannot_pay_for_the_first_notice_monitors_nothing() {
         scope.join("g", &many).unwrap();
     }
     let (poor, _kept) = of_branch(&environment, 20_000);
-    let refused = scope.monitor("g", &poor, None).unwrap_err();
+    let refused = block_on(scope.monitor("g", &poor, None)).unwrap_err();
     assert!(matches!(refused, GroupError::Exceeded(_)), "{refused}");
     assert_eq!(poor.queued_messages(), 0);
     assert_eq!(poor.account().used(Kind::Memory), 0);
-    assert!(scope.monitor("other", &poor, None).is_ok());
+    assert!(block_on(scope.monitor("other", &poor, None)).is_ok());
 }
 
 #[test]
@@ -344,6 +344,162 @@ fn a_scope_changes_while_the_first_messages_of_a_monitor_are_made() {
     assert!(mailbox.try_receive(&Wanted::Any).is_none());
 }
 
+/// Many processes in a group, in the order in which they have joined.
+fn many_members(environment: &Environment, scope: &Scope, group: &str) -> Vec<Process> {
+    const MANY: usize = 10_000;
+    let members: Vec<_> = (0..MANY).map(|_| idle(environment)).collect();
+    for member in &members {
+        scope.join(group, member).unwrap();
+    }
+    members
+}
+
+/// Changes a group of which the first members were collected for a monitor, and all were not;
+/// returns the changes of the former, which the monitor has to be told of.
+fn change_meanwhile(
+    environment: &Environment,
+    scope: &Scope,
+    group: &str,
+    members: &[Process],
+) -> Vec<(Change, Pid)> {
+    let (first, last) = (&members[0], &members[members.len() - 1]);
+    let newcomer = idle(environment);
+    scope.leave(group, first).unwrap();
+    scope.leave(group, last).unwrap();
+    scope.join(group, &members[1]).unwrap();
+    scope.join(group, &newcomer).unwrap();
+    scope.join(group, first).unwrap();
+    vec![
+        (Change::Left, first.id()),
+        (Change::Joined, members[1].id()),
+        (Change::Joined, newcomer.id()),
+        (Change::Joined, first.id()),
+    ]
+}
+
+/// The members that a first message has to tell of, after [`change_meanwhile`].
+fn present_then(members: &[Process]) -> Vec<Pid> {
+    let mut present: Vec<_> = members.iter().map(Process::id).collect();
+    present.pop();
+    present.sort();
+    present
+}
+
+/// The next events of a mailbox, and that there are no others.
+fn next_changes(mailbox: &mut Mailbox, count: usize) -> Vec<(Change, Pid)> {
+    let next = |_| {
+        let (_, event) = next_event(mailbox);
+        assert_eq!(event.members.len(), 1);
+        (event.change, event.members[0])
+    };
+    let changes = (0..count).map(next).collect();
+    assert!(mailbox.try_receive(&Wanted::Any).is_none());
+    changes
+}
+
+#[test]
+fn a_large_group_changes_while_the_first_message_of_a_monitor_is_made() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let members = many_members(&environment, &scope, "g");
+    let (watcher, mut mailbox) = open(&environment);
+    let mut beginning = Box::pin(scope.monitor("g", &watcher, Tag::new(5)));
+    assert!(block_on(poll_once(&mut beginning)).is_none());
+    let changes = change_meanwhile(&environment, &scope, "g", &members);
+    // They are told after it.
+    assert_eq!(watcher.queued_messages(), 0);
+    let monitor = block_on(beginning).unwrap();
+    let (tag, event) = next_event(&mut mailbox);
+    assert_eq!((tag, event.monitor), (Tag::new(5), monitor));
+    assert_eq!(event.change, Change::Present);
+    let mut present = event.members.to_vec();
+    present.sort();
+    assert!(present == present_then(&members));
+    assert_eq!(next_changes(&mut mailbox, changes.len()), changes);
+    scope.leave("g", &members[2]).unwrap();
+    let left = vec![(Change::Left, members[2].id())];
+    assert_eq!(next_changes(&mut mailbox, 1), left);
+}
+
+#[test]
+fn a_large_group_of_a_scope_changes_while_the_first_message_about_it_is_made() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let other = idle(&environment);
+    scope.join("a", &other).unwrap();
+    let members = many_members(&environment, &scope, "b");
+    scope.join("c", &other).unwrap();
+    let (watcher, mut mailbox) = open(&environment);
+    let mut beginning = Box::pin(scope.monitor_scope(&watcher, None));
+    // "a", and then some of the members of "b".
+    while watcher.queued_messages() == 0 {
+        assert!(block_on(poll_once(&mut beginning)).is_none());
+    }
+    for _ in 0..2 {
+        assert!(block_on(poll_once(&mut beginning)).is_none());
+    }
+    let changes = change_meanwhile(&environment, &scope, "b", &members);
+    scope.leave("c", &other).unwrap();
+    block_on(beginning).unwrap();
+    let (_, event) = next_event(&mut mailbox);
+    assert_eq!((&*event.group, event.members.len()), ("a", 1));
+    let (_, event) = next_event(&mut mailbox);
+    assert_eq!((&*event.group, event.change), ("b", Change::Present));
+    let mut present = event.members.to_vec();
+    present.sort();
+    assert!(present == present_then(&members));
+    assert_eq!(next_changes(&mut mailbox, changes.len()), changes);
+}
+
+#[test]
+fn a_group_that_ends_and_begins_again_meanwhile_is_told_as_a_whole() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let members = many_members(&environment, &scope, "g");
+    let (watcher, mut mailbox) = open(&environment);
+    let mut beginning = Box::pin(scope.monitor_scope(&watcher, None));
+    for _ in 0..2 {
+        assert!(block_on(poll_once(&mut beginning)).is_none());
+    }
+    for member in &members {
+        scope.leave("g", member).unwrap();
+    }
+    scope.join("g", &members[0]).unwrap();
+    block_on(beginning).unwrap();
+    let (_, event) = next_event(&mut mailbox);
+    assert_eq!(event.change, Change::Present);
+    let present = event.members.len();
+    assert!(0 < present && present < members.len());
+    let changes = next_changes(&mut mailbox, present + 1);
+    let left: Vec<_> = event
+        .members
+        .iter()
+        .map(|member| (Change::Left, *member))
+        .collect();
+    assert!(changes[..present] == left);
+    assert_eq!(changes[present], (Change::Joined, members[0].id()));
+}
+
+#[test]
+fn a_monitor_of_a_large_group_that_is_given_up_before_it_is_told_is_none() {
+    let environment = environment();
+    let scope = scope(&environment);
+    let members = many_members(&environment, &scope, "g");
+    let (watcher, _mailbox) = of_branch(&environment, 1 << 20);
+    let mut beginning = Box::pin(scope.monitor("g", &watcher, None));
+    assert!(block_on(poll_once(&mut beginning)).is_none());
+    let (joins, _kept) = of_branch(&environment, 1 << 20);
+    scope.join("g", &joins).unwrap();
+    let joined = joins.account().used(Kind::Memory);
+    drop(beginning);
+    // What has waited to be told is charged no more.
+    assert!(joins.account().used(Kind::Memory) < joined);
+    scope.leave("g", &members[0]).unwrap();
+    assert_eq!(watcher.queued_messages(), 0);
+    assert!(!scope.stop_monitoring(&watcher, 1));
+    assert_eq!(watcher.account().used(Kind::Names), 0);
+}
+
 #[test]
 fn a_monitor_of_a_scope_that_is_given_up_before_it_is_complete_is_none() {
     let environment = environment();
@@ -369,7 +525,7 @@ fn each_notice_to_a_monitor_is_counted_as_one_message_whoever_pays() {
     let environment = environment();
     let scope = scope(&environment);
     let (watcher, mut mailbox) = open(&environment);
-    scope.monitor("g", &watcher, None).unwrap();
+    block_on(scope.monitor("g", &watcher, None)).unwrap();
     let counted = || environment.counters().get().messages;
     let before = counted();
     let (pays, _kept) = of_branch(&environment, 50_000);
@@ -400,7 +556,7 @@ fn what_nobody_can_pay_for_ends_who_has_asked_for_it() {
     let (leaves, _kept) = of_branch(&environment, 100_000);
     let (told, _mailbox) = of_branch(&environment, 1_000_000);
     for _ in 0..MONITORS {
-        scope.monitor("g", &told, None).unwrap();
+        block_on(scope.monitor("g", &told, None)).unwrap();
     }
     scope.join("g", &leaves).unwrap();
     let take_all = |process: &Process| {
@@ -427,7 +583,7 @@ fn many_messages_to_monitors_arrive_completely() {
     let member = idle(&environment);
     let (told, mut mailbox) = open(&environment);
     for _ in 0..MONITORS {
-        scope.monitor("g", &told, None).unwrap();
+        block_on(scope.monitor("g", &told, None)).unwrap();
     }
     for _ in 0..10 {
         scope.join("g", &member).unwrap();

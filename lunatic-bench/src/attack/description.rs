@@ -34,6 +34,12 @@ pub struct Rights {
     pub configs: bool,
     /// To spawn processes.
     pub spawn: bool,
+    /// To use the names and groups of the neighbours.
+    pub names: bool,
+    /// To use the network of this machine, and no other.
+    pub network: bool,
+    /// To write to a directory, which is empty.
+    pub directory: bool,
 }
 
 /// The limits of a branch of which the file says nothing else.
@@ -111,6 +117,9 @@ impl Rights {
                 "compile" => rights.compile = true,
                 "configs" => rights.configs = true,
                 "spawn" => rights.spawn = true,
+                "names" => rights.names = true,
+                "network" => rights.network = true,
+                "directory" => rights.directory = true,
                 other => bail!("there is no right `{other}`"),
             }
         }

@@ -4,6 +4,7 @@
     (import "attack" "culprit" (func $culprit (param i32) (result i32)))
     (import "attack" "limit" (func $limit (param i32) (result i64)))
     (import "attack" "right" (func $right (param i32) (result i32)))
+    (import "attack" "directory" (func $directory (param i32) (result i32)))
     (import "attack" "now" (func $now (result i64)))
     (import "attack" "delayed" (func $delayed (param i64)))
     (import "attack" "ended" (func $ended (param i32 i32 i32)))
@@ -14,6 +15,7 @@
     (import "lunatic::process" "config_set_can_compile_modules" (func $can_compile (param i64 i32)))
     (import "lunatic::process" "config_set_can_create_configs" (func $can_configure (param i64 i32)))
     (import "lunatic::process" "config_set_can_spawn_processes" (func $can_spawn (param i64 i32)))
+    (import "lunatic::wasi" "config_preopen_dir" (func $preopen_dir (param i64 i32 i32)))
     (import "lunatic::process" "die_when_link_dies" (func $die_when_link_dies (param i32)))
     (import "lunatic::process" "process_id" (func $process_id (result i64)))
     (import "lunatic::process" "sleep_ms" (func $sleep_ms (param i64)))
@@ -68,6 +70,7 @@
     (func $attack (export "more") (param $neighbour i64)
         (local $config i64)
         (local $kind i32)
+        (local $length i32)
         (local $end i32)
         (local.set $config (call $create_config))
         (loop $kinds
@@ -78,6 +81,10 @@
         (call $can_compile (local.get $config) (call $right (i32.const 0)))
         (call $can_configure (local.get $config) (call $right (i32.const 1)))
         (call $can_spawn (local.get $config) (call $right (i32.const 2)))
+        (call $config_set_right (local.get $config) (i32.const 2) (call $right (i32.const 3)))
+        (local.set $length (call $directory (global.get $text)))
+        (if (local.get $length) (then
+            (call $preopen_dir (local.get $config) (global.get $text) (local.get $length))))
 
         (call $must (i32.eqz (call $compile_module
             (global.get $text) (call $culprit (global.get $text)) (global.get $id))))

@@ -16,6 +16,8 @@ use crate::attack::{Attack, End};
 pub(super) struct Probe {
     /// Which attack the next culprit makes.
     attack: Arc<Mutex<Arc<Attack>>>,
+    /// The path of the directory that culprits can be given.
+    directory: Arc<str>,
     start: Instant,
     seen: Arc<Mutex<Seen>>,
 }
@@ -34,6 +36,7 @@ pub(super) const FUNCTIONS: &[HostFunction] = &[
     function("culprit", &[PTR], Some(ValueType::I32)),
     function("limit", &[NUMBER], Some(ValueType::I64)),
     function("right", &[NUMBER], Some(ValueType::I32)),
+    function("directory", &[PTR], Some(ValueType::I32)),
     function("now", &[], Some(ValueType::I64)),
     function("delayed", &[MICROSECONDS], None),
     function("ended", &[NUMBER, PTR, LENGTH], None),
@@ -62,9 +65,11 @@ const fn function(
 }
 
 impl Probe {
-    pub(super) fn new(attack: Attack) -> Probe {
+    /// - `directory`: the path of what culprits with the right to a directory get.
+    pub(super) fn new(attack: Attack, directory: &str) -> Probe {
         Probe {
             attack: Arc::new(Mutex::new(Arc::new(attack))),
+            directory: directory.into(),
             start: Instant::now(),
             seen: Arc::default(),
         }
@@ -105,9 +110,21 @@ impl Probe {
         let attack = self.attack.clone();
         linker.func_wrap(MODULE, "right", move |right: u32| {
             let rights = attack.lock().rights;
-            let rights = [rights.compile, rights.configs, rights.spawn];
+            let rights = [rights.compile, rights.configs, rights.spawn, rights.names];
             u32::from(rights.get(right as usize).copied().unwrap_or_default())
         })?;
+        let (attack, directory) = (self.attack.clone(), self.directory.clone());
+        linker.func_wrap(
+            MODULE,
+            "directory",
+            move |mut caller: Caller<'_, State>, ptr: u32| {
+                if !attack.lock().rights.directory {
+                    return Result::Ok(0);
+                }
+                caller.write(ptr, directory.as_bytes())?;
+                Ok(directory.len() as u32)
+            },
+        )?;
         let start = self.start;
         linker.func_wrap(MODULE, "now", move || start.elapsed().as_micros() as u64)?;
         let seen = self.seen.clone();

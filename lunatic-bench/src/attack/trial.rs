@@ -10,11 +10,13 @@ use futures_lite::future::block_on;
 use lunatic_account::Kind;
 use lunatic_cli::{Config, Root, Runtime, State, Value};
 use lunatic_engine::Module;
-use lunatic_net::NetConfig;
+use lunatic_net::{NetConfig, Rules};
 use lunatic_process::Process;
+use lunatic_wasi::Access;
+use tempfile::TempDir;
 
 use crate::attack::probe::{FUNCTIONS, Probe};
-use crate::attack::{Attack, Findings};
+use crate::attack::{Attack, Findings, Rights};
 
 /// A runtime in which one attack runs beside neighbours.
 #[derive(Debug)]
@@ -23,6 +25,10 @@ pub struct Trial {
     /// The module of the trusted program.
     host: Module<State>,
     probe: Probe,
+    /// What the culprit can be given.
+    directory: TempDir,
+    /// The rights of all culprits are those of the first at most.
+    rights: Rights,
     /// The trusted processes and what they are called.
     trusted: Vec<(&'static str, Process)>,
 }
@@ -51,7 +57,10 @@ impl Trial {
     ///
     /// Fails if one of them does not start.
     pub fn start(attack: Attack) -> Result<Trial> {
-        let probe = Probe::new(attack);
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().to_str().context("a path of text")?;
+        let rights = attack.rights;
+        let probe = Probe::new(attack, path);
         let register = probe.clone();
         let runtime = Runtime::builder()
             .max_memory(MAX_MEMORY)
@@ -59,12 +68,14 @@ impl Trial {
             .host_functions(FUNCTIONS, move |linker| register.add_to_linker(linker))
             .start()?;
         let module = block_on(runtime.load(HOST.into()))?;
-        let root = Root::new("main").config(trusted());
+        let root = Root::new("main").config(trusted(rights, &directory)?);
         let host = block_on(runtime.spawn(&module, root))?;
         let mut trial = Trial {
             runtime,
             host: module,
             probe,
+            directory,
+            rights,
             trusted: Vec::new(),
         };
         trial.trusted = trial.wait_for_trusted(&host)?;
@@ -85,7 +96,8 @@ impl Trial {
         let neighbour = self.trusted.iter().find(|(name, _)| *name == NEIGHBOUR);
         let neighbour = neighbour.context("there is no neighbour")?.1.id();
         let params = [Value::I64(neighbour.to_bits() as i64)];
-        let root = Root::new("more").params(params).config(trusted());
+        let config = self.trusted_config()?;
+        let root = Root::new("more").params(params).config(config);
         let host = block_on(self.runtime.spawn(&self.host, root))?;
         // The other culprits can end it.
         soon(|| culprits() > before || !host.is_alive());
@@ -122,8 +134,10 @@ impl Trial {
         let casualties = self.casualties();
         let mut start_refused = None;
         soon(|| {
-            let root = Root::new("nap").config(trusted());
-            let started = block_on(self.runtime.spawn(&self.host, root));
+            let started = self.trusted_config().and_then(|config| {
+                let root = Root::new("nap").config(config);
+                Ok(block_on(self.runtime.spawn(&self.host, root))?)
+            });
             start_refused = started.err().map(|refused| refused.to_string());
             start_refused.is_none()
         });
@@ -160,6 +174,10 @@ impl Trial {
         gone.then(|| start.elapsed())
     }
 
+    fn trusted_config(&self) -> Result<Config> {
+        trusted(self.rights, &self.directory)
+    }
+
     fn rounds(&self) -> usize {
         self.probe.with(|seen| seen.delays.len())
     }
@@ -179,12 +197,26 @@ impl Trial {
     }
 }
 
-/// All rights, but no network: a culprit has as much of it as the host.
-fn trusted() -> Config {
-    Config {
-        net: Arc::new(NetConfig::nothing()),
+/// All rights, but of the network and directories only what the culprits may have: they have as
+/// much of the network as the host.
+fn trusted(rights: Rights, directory: &TempDir) -> Result<Config> {
+    let net = match rights.network {
+        true => NetConfig::default().narrowed(Rules {
+            allow: Some(vec!["127.0.0.0/8".parse()?]),
+            deny: Vec::new(),
+        }),
+        false => NetConfig::nothing(),
+    };
+    let mut config = Config {
+        net: Arc::new(net),
         ..Config::trusted()
+    };
+    if rights.directory {
+        let path = directory.path().to_str().context("a path of text")?;
+        let wasi = config.wasi_mut();
+        wasi.add_dir_of_this_host(path, Access::ReadWrite)?;
     }
+    Ok(config)
 }
 
 /// Waits until something holds. Whether it does.

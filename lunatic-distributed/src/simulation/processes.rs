@@ -221,8 +221,7 @@ impl Model {
             state.todo.push_back(Todo::Group(change));
         }
         state.ended.push(own);
-        let mut held = self.held.ended(own);
-        held.sort();
+        let held: Vec<_> = self.held.ended(own).collect();
         if let Some(name) = process.names.iter().find(|name| !held.contains(name)) {
             self.fail(format!(
                 "{own} has the name {name}, which is not held for it"

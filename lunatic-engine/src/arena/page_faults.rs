@@ -88,13 +88,18 @@ impl PageFaults {
     /// this thread. `false` if that is not known.
     pub(super) fn none_in_this_life() -> bool {
         let lived_in = match ENDED.get() {
-            Ended::In(period) if period != Period::NONE => period,
-            Ended::In(_) => return false,
+            Ended::In(period) => period,
             Ended::Looked { were_none } => return were_none,
         };
-        let were_none = lived_in == KNOWN.get().period && lived_in == Known::look().period;
+        let were_none = lived_in.is_without_faults();
         ENDED.set(Ended::Looked { were_none });
         were_none
+    }
+
+    /// Whether there were none in the life of the instance so far, which runs on this thread.
+    /// `false` if that is not known.
+    pub(crate) fn none_so_far(&self) -> bool {
+        self.lived_in.is_without_faults()
     }
 }
 
@@ -127,6 +132,11 @@ impl Known {
 
 impl Period {
     const NONE: Period = Period(0);
+
+    /// Whether it is that of this thread, which has had no page faults since it began.
+    fn is_without_faults(self) -> bool {
+        self != Period::NONE && self == KNOWN.get().period && self == Known::look().period
+    }
 
     /// Returns a period that no thread has had.
     fn begin() -> Period {

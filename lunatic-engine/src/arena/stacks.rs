@@ -4,6 +4,7 @@
     reason = "promises the engine what its stacks are, and guards them"
 )]
 
+use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 
@@ -37,8 +38,85 @@ struct StackSlots {
 
 /// A stack. Dropping it puts its slot back.
 struct Stack {
+    place: StackPlace,
+}
+
+/// The slot of a stack.
+#[derive(Debug, Clone, Copy)]
+struct StackPlace {
     slots: &'static StackSlots,
     slot: usize,
+}
+
+/// The stacks that an instance has, as far as they were taken and put back while that was
+/// [recorded](StacksInUse::record).
+#[derive(Debug, Default)]
+pub(crate) struct StacksInUse {
+    places: Vec<StackPlace>,
+}
+
+/// A stack was taken, or put back.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Taken(StackPlace),
+    PutBack(StackPlace),
+}
+
+thread_local! {
+    /// What happens to stacks on this thread; `None` if nobody records it.
+    static EVENTS: RefCell<Option<Vec<Event>>> = const { RefCell::new(None) };
+}
+
+impl Event {
+    /// Records it, if somebody does.
+    fn record(self) {
+        let record = |events: &RefCell<Option<Vec<Event>>>| {
+            if let Some(events) = &mut *events.borrow_mut() {
+                events.push(self);
+            }
+        };
+        // Nobody records anything on a thread that ends.
+        EVENTS.try_with(record).ok();
+    }
+}
+
+impl StacksInUse {
+    /// Whether the kernel tells what was written of stacks.
+    pub(crate) fn can_be_measured() -> bool {
+        system::tells_resident_bytes()
+    }
+
+    /// Calls a function in which stacks of the instance may be taken and put back, on this thread.
+    pub(crate) fn record<R>(&mut self, call: impl FnOnce() -> R) -> R {
+        // Another instance may be recorded inside of this one.
+        let outer = EVENTS.replace(Some(Vec::new()));
+        let result = call();
+        let events = EVENTS.replace(outer);
+        for event in events.into_iter().flatten() {
+            match event {
+                Event::Taken(place) => self.places.push(place),
+                Event::PutBack(place) => self.places.retain(|other| other.slot != place.slot),
+            }
+        }
+        result
+    }
+
+    /// The bytes that are in memory of these stacks, beyond those of each that are kept when it is
+    /// put back. `None` if the kernel does not tell.
+    pub(crate) fn deep_bytes(&self) -> Option<u64> {
+        self.places.iter().map(StackPlace::deep_bytes).sum()
+    }
+}
+
+impl StackPlace {
+    fn start(&self) -> *mut u8 {
+        self.slots.slab.address(self.slot)
+    }
+
+    fn deep_bytes(&self) -> Option<u64> {
+        let (start, bytes) = self.slots.deep(self.slot, WARM_BYTES);
+        system::resident_bytes(start, bytes)
+    }
 }
 
 /// A free stack is as good as any other: what an earlier one left is not looked at.
@@ -89,10 +167,12 @@ unsafe impl StackCreator for Stacks {
             Some(free) => free.slot,
             None => self.slots.take_fresh()?,
         };
-        Ok(Box::new(Stack {
+        let place = StackPlace {
             slots: self.slots,
             slot,
-        }))
+        };
+        Event::Taken(place).record();
+        Ok(Box::new(Stack { place }))
     }
 }
 
@@ -123,7 +203,7 @@ impl StackSlots {
         // Where no page was written for the first time, the deep part is as it was kept.
         if !PageFaults::none_in_this_life() {
             // SAFETY: as the caller promises.
-            unsafe { self.discard(slot, self.page.round_up(WARM_BYTES)) }?;
+            unsafe { self.discard(slot, WARM_BYTES) }?;
         }
         let free = FreeSlot { slot, contents: () };
         let Some(oldest) = self.free.put(free, self.page.pages(WARM_BYTES)) else {
@@ -145,25 +225,33 @@ impl StackSlots {
     ///
     /// Nobody uses the slot.
     unsafe fn discard(&self, slot: usize, kept: usize) -> io::Result<()> {
-        let guard = self.page.bytes();
-        let bytes = (self.slab.slot_bytes() - guard).saturating_sub(kept);
-        let start = self.slab.address(slot).wrapping_add(guard);
+        let (start, bytes) = self.deep(slot, kept);
         // SAFETY: these are whole pages of the slot, which nobody uses.
         unsafe { system::discard(start, bytes) }
+    }
+
+    /// The start and the length in bytes of what is deeper in a slot than the pages that hold the
+    /// `kept` bytes at its top.
+    fn deep(&self, slot: usize, kept: usize) -> (*mut u8, usize) {
+        let guard = self.page.bytes();
+        let kept = self.page.round_up(kept);
+        let bytes = (self.slab.slot_bytes() - guard).saturating_sub(kept);
+        (self.slab.address(slot).wrapping_add(guard), bytes)
     }
 }
 
 impl Stack {
     /// The lowest byte, which is the first of the guard page.
     fn start(&self) -> *mut u8 {
-        self.slots.slab.address(self.slot)
+        self.place.start()
     }
 }
 
 // SAFETY: the ranges are those of the slot, as `StackCreator` promises.
 unsafe impl StackMemory for Stack {
     fn top(&self) -> *mut u8 {
-        self.start().wrapping_add(self.slots.slab.slot_bytes())
+        self.start()
+            .wrapping_add(self.place.slots.slab.slot_bytes())
     }
 
     fn range(&self) -> Range<usize> {
@@ -171,14 +259,15 @@ unsafe impl StackMemory for Stack {
     }
 
     fn guard_range(&self) -> Range<*mut u8> {
-        self.start()..self.start().wrapping_add(self.slots.page.bytes())
+        self.start()..self.start().wrapping_add(self.place.slots.page.bytes())
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        Event::PutBack(self.place).record();
         // SAFETY: the slot is this stack's, and the engine is done with it.
-        if let Err(error) = unsafe { self.slots.put(self.slot) } {
+        if let Err(error) = unsafe { self.place.slots.put(self.place.slot) } {
             tracing::error!("a stack could not be emptied: {error}");
         }
     }
@@ -254,6 +343,37 @@ mod tests {
                 assert_eq!(read(&stacks, depth) == 1, is_kept, "{depth} of {page:?}");
                 assert_eq!(read(&stacks, 1), 1);
             }
+        }
+    }
+
+    #[test]
+    fn what_was_written_of_the_stacks_in_use_is_told_but_for_their_tops() {
+        let page = system::page_bytes().expect("the kernel tells");
+        for size in PageSize::all() {
+            let stacks = Stacks::new(BYTES, &Machine::with_pages(size)).expect("stacks");
+            let deep = size.round_up(WARM_BYTES) + 1;
+            if deep > size.round_up(BYTES) || !StacksInUse::can_be_measured() {
+                continue;
+            }
+            let mut in_use = StacksInUse::default();
+            let take = || stacks.new_stack(BYTES, false).expect("a stack");
+            // SAFETY: the byte is in the range of the stack.
+            let write = |stack: &dyn StackMemory, depth| unsafe {
+                stack.top().wrapping_sub(depth).write(1);
+            };
+            let unrecorded = take();
+            write(&*unrecorded, deep);
+            let one = in_use.record(take);
+            write(&*one, 1);
+            assert_eq!(in_use.deep_bytes(), Some(0), "{size:?}");
+            write(&*one, deep);
+            let mut inner = StacksInUse::default();
+            let other = in_use.record(|| inner.record(take));
+            write(&*other, deep);
+            assert_eq!(in_use.deep_bytes(), Some(page as u64));
+            assert_eq!(inner.deep_bytes(), Some(page as u64));
+            in_use.record(|| drop(one));
+            assert_eq!(in_use.deep_bytes(), Some(0));
         }
     }
 

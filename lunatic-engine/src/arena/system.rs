@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::{self, NonNull};
+use std::sync::LazyLock;
 
 use crate::arena::page_size::PageSize;
 
@@ -95,6 +96,49 @@ pub(super) unsafe fn discard(start: *mut u8, bytes: usize) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// How many bytes of a range are in memory, in whole pages; `None` if the kernel does not tell.
+pub(super) fn resident_bytes(start: *mut u8, bytes: usize) -> Option<u64> {
+    tells_resident_bytes().then(|| ask_for_resident_bytes(start, bytes))?
+}
+
+/// Whether the kernel tells what is in memory: some systems that are nearly Linux say that all is.
+pub(super) fn tells_resident_bytes() -> bool {
+    static TELLS: LazyLock<bool> = LazyLock::new(|| {
+        let ask = || {
+            let bytes = page_bytes().ok()?;
+            let page = reserve(bytes, Access::ReadWrite).ok()?;
+            let before = ask_for_resident_bytes(page, bytes)?;
+            // SAFETY: the page is new, ours, and can be written.
+            unsafe { page.write_volatile(1) };
+            Some((before, ask_for_resident_bytes(page, bytes)?) == (0, bytes as u64))
+        };
+        ask().unwrap_or(false)
+    });
+    *TELLS
+}
+
+fn ask_for_resident_bytes(start: *mut u8, bytes: usize) -> Option<u64> {
+    /// For as many pages the kernel is asked at once.
+    const MAX_PAGES: usize = 256;
+    let page = page_bytes().ok()?;
+    let mut resident = 0;
+    for part in (0..bytes).step_by(MAX_PAGES * page) {
+        let mut pages = [0_u8; MAX_PAGES];
+        let length = (bytes - part).min(MAX_PAGES * page);
+        // SAFETY: the kernel writes a byte for each page, of which there are at most as many as
+        // `pages` has. It only looks at the range.
+        let told = unsafe {
+            let start = start.wrapping_add(part).cast();
+            libc::mincore(start, length, pages.as_mut_ptr().cast())
+        };
+        if told != 0 {
+            return None;
+        }
+        resident += pages.iter().filter(|page| *page & 1 != 0).count() * page;
+    }
+    Some(resident as u64)
 }
 
 /// Makes every access to a range a fault, for good.
