@@ -201,8 +201,9 @@ pub(crate) struct Run {
 
     /// What makes the file, for example 'cargo build'.
     ///
-    /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    /// It is run at first, and whenever a file below the current directory has changed, or
+    /// one of a package elsewhere that the project of cargo's here depends on by its path.
+    /// Hidden files do not count, nor what is in `target` or `node_modules`.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.
@@ -276,8 +277,9 @@ pub(crate) struct Start {
 
     /// What makes the files, for example 'cargo build'.
     ///
-    /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    /// It is run at first, and whenever a file below the current directory has changed, or
+    /// one of a package elsewhere that the project of cargo's here depends on by its path.
+    /// Hidden files do not count, nor what is in `target` or `node_modules`.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.

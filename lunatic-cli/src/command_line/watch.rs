@@ -3,6 +3,7 @@
 
 mod build;
 mod files;
+mod packages;
 mod project;
 mod stamp;
 
