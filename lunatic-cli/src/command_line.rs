@@ -32,10 +32,12 @@ mod no_cluster;
 mod node;
 mod origin;
 mod output;
+mod place;
 mod problem;
 mod recording;
 mod refused_line;
 mod run;
+mod shell;
 mod signals;
 mod similar;
 mod start;
@@ -74,8 +76,9 @@ pub fn main_of_commit(commit: Option<&str>) -> ExitCode {
         return told.unwrap_or_else(|problem| problem.print());
     }
     let color = arguments::color(&words);
+    let line = refused_line::Line::new(&words);
     let arguments = arguments::parse(words);
-    let arguments = arguments.unwrap_or_else(|error| refused_line::exit(&error, color));
+    let arguments = arguments.unwrap_or_else(|error| refused_line::exit(&error, &line, color));
     output::choose_colors(arguments.color);
     log_writer::report_panics();
     crate::descriptors::raise_limit();

@@ -5,6 +5,7 @@
 mod harness;
 
 use std::fs;
+use std::process::Command;
 
 use harness::program::Guests;
 use lunatic_testkit::program::{Ran, ran};
@@ -186,4 +187,12 @@ fn colours_are_for_terminals_and_follow_flags_and_variables() {
         &["run", "--color", "always", "nothing.wasm"],
         &[]
     )));
+}
+
+#[test]
+fn a_wrong_line_for_cargo_lunatic_is_told_as_one_for_lunatic_is() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-lunatic"));
+    let ran = ran(command.args(["lunatic", "biuld"]));
+    ran.code(2)
+        .says(&["error: unrecognized subcommand 'biuld'\nhelp: "]);
 }

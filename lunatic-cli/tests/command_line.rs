@@ -160,6 +160,32 @@ fn an_option_of_run_that_is_misspelt_is_told_the_one_that_is_meant() {
 }
 
 #[test]
+fn a_flag_of_the_program_that_is_misspelt_is_told_the_one_that_is_meant() {
+    let guests = Guests::new();
+    guests
+        .run(&["--versoin"])
+        .code(2)
+        .says(&["a similar argument exists: '--version'"]);
+}
+
+#[test]
+fn a_module_in_the_place_of_a_manifest_is_told_what_runs_it() {
+    let guests = Guests::new();
+    guests.file("app.wat", "(module)");
+    guests.file("app.wasm", b"\0asm\x01\0\0\0\xff");
+    for command in ["start", "check"] {
+        guests
+            .run(&[command, "app.wat"])
+            .code(1)
+            .says(&["not a manifest", "lunatic run app.wat"]);
+        guests
+            .run(&[command, "app.wasm"])
+            .code(1)
+            .says(&["a manifest is TOML", "lunatic run app.wasm"]);
+    }
+}
+
+#[test]
 fn a_directory_is_no_module() {
     let guests = Guests::new();
     std::fs::create_dir(guests.path().join("directory")).unwrap();
@@ -174,14 +200,33 @@ fn what_is_not_wasm_is_told_apart() {
     let guests = Guests::new();
     guests.file("text.wasm", "hello");
     guests.file("binary.wasm", [0xff, 0x00, 0x80]);
-    guests.file("empty.wasm", "");
-    for name in ["text.wasm", "binary.wasm", "empty.wasm"] {
+    for name in ["text.wasm", "binary.wasm"] {
         guests.run(&["run", name]).code(1).says(&[
             name,
             "neither a wasm module nor text format",
             "help",
         ]);
     }
+    guests.file("empty.wasm", "");
+    guests
+        .run(&["run", "empty.wasm"])
+        .code(1)
+        .says(&["`empty.wasm` is empty", "build it again"]);
+    guests.file("native", b"\x7fELF\x02\x01\x01");
+    guests
+        .run(&["run", "native"])
+        .code(1)
+        .says(&["a program for a machine", "wasm32-wasip1"]);
+    guests.file("app.toml", "[[children]]\nname = \"a\"");
+    guests
+        .run(&["run", "app.toml"])
+        .code(1)
+        .says(&["lunatic start app.toml"]);
+    guests.file("main.go", "package main");
+    guests
+        .run(&["run", "main.go"])
+        .code(1)
+        .says(&["compiled", "lunatic help languages"]);
     guests.file("wrong.wat", "(module (func $f i32.cons))");
     guests
         .run(&["run", "wrong.wat"])

@@ -453,17 +453,56 @@ fn what_cannot_be_a_new_project_is_told() {
         .run(&["new", "there"])
         .code(1)
         .says(&["`there` is there already", "lunatic init"]);
-    for name in ["1st", "a b", "lunatic", "ä", ".."] {
+    for (name, help) in [
+        ("1st", "a letter from a to z"),
+        ("a b", "a letter from a to z"),
+        ("ä", "a letter from a to z"),
+        ("lunatic", "a package that the project needs"),
+        ("fn", "a keyword of Rust"),
+        ("proc-macro", "a library of Rust"),
+        ("examples", "a directory that cargo makes"),
+    ] {
         guests
             .run(&["new", name])
             .code(1)
-            .says(&["cannot be the name of a project"]);
+            .says(&["cannot be the name of a project", help]);
+        assert!(!guests.path().join(name).join("Cargo.toml").exists());
+    }
+    for name in [".", "..", "/"] {
+        guests
+            .run(&["new", name])
+            .code(1)
+            .says(&["names no new directory", "lunatic init"]);
         assert!(!guests.path().join(name).join("Cargo.toml").exists());
     }
     guests
         .run(&["new", "--template", "cobol", "x"])
         .code(2)
         .says(&["supervised"]);
+}
+
+#[test]
+fn a_project_in_a_directory_with_a_space_is_entered_by_what_is_printed() {
+    let guests = Guests::new();
+    let made = guests.run(&["new", "--template", "c", "my projects/squares"]);
+    let told = made.code(0).out.clone();
+    let enter = told.lines().find(|line| line.contains("cd ")).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{enter} && ls main.c")]);
+    ran(shell.current_dir(guests.path()))
+        .code(0)
+        .prints("main.c");
+}
+
+#[test]
+fn a_project_whose_manifest_cannot_be_read_is_not_initialised() {
+    let guests = Guests::new();
+    guests.file("Cargo.toml", "[package");
+    guests
+        .run(&["init"])
+        .code(1)
+        .says(&["Cargo.toml cannot be read", "nothing was changed"]);
+    assert!(!guests.path().join(".cargo").exists());
 }
 
 #[test]

@@ -171,6 +171,18 @@ fn what_is_wrong_with_an_invocation_is_told() {
     for (args, says) in [
         (&["add", "library.wat", "2"][..], "(i32, i32) -> (i32)"),
         (
+            &["add", "library.wat", "2"],
+            "`add` takes 2 arguments, and one was given",
+        ),
+        (
+            &["half", "library.wat"],
+            "`half` takes one argument, and none was given",
+        ),
+        (
+            &["add", "library.wat", "2", "4294967296"],
+            "from -2147483648 to 4294967295",
+        ),
+        (
             &["add", "library.wat", "2", "many"],
             "`many` is no argument",
         ),
@@ -184,6 +196,27 @@ fn what_is_wrong_with_an_invocation_is_told() {
         .run(&["run", "library.wat"])
         .code(1)
         .says(&["lunatic run --invoke"]);
+    guests
+        .run(&["run", "library.wat", "--invoke", "add", "2", "3"])
+        .code(1)
+        .says(&["--invoke stands before the path"]);
+    guests.file("nothing.wat", "(module)");
+    guests
+        .run(&["run", "nothing.wat"])
+        .code(1)
+        .says(&["it exports no function\n"]);
+}
+
+#[test]
+fn a_profile_that_cannot_be_written_is_told_before_the_program_runs() {
+    let guests = Guests::new();
+    guests.file("prints.wat", PRINTS_ALL);
+    let ran = guests.run(&["run", "--profile", "missing/profile.json", "prints.wat"]);
+    ran.code(1).says(&[
+        "cannot write `missing/profile.json`",
+        "no directory `missing`",
+    ]);
+    assert_eq!(ran.out, "");
 }
 
 /// Prints its arguments, each with a 0 behind it, and then its environment.
@@ -355,7 +388,30 @@ fn what_is_wrong_with_a_command_line_is_told_as_other_problems_are() {
     says(
         &["run", "--max-fuel", "0", "a.wasm"],
         "error: invalid value '0' for '--max-fuel <UNITS>': write a whole number from 1 on\n\
-         help: `lunatic --help` lists what can be given\n",
+         help: `lunatic run --help` lists what can be given\n",
+    );
+    says(
+        &["test", "--timeout", "soon", "a.wasm"],
+        "error: invalid value 'soon' for '--timeout <TIME>': `soon` is no time; write one like \
+         500ms, 5s or 2m\n\
+         help: `lunatic test --help` lists what can be given\n",
+    );
+    says(
+        &["run", "--timeout", "0s", "a.wasm"],
+        "error: invalid value '0s' for '--timeout <TIME>': nothing is done in no time; leave it \
+         out for no limit\n\
+         help: `lunatic run --help` lists what can be given\n",
+    );
+    says(
+        &["run", "--manifest", "app.toml", "--dir", ".", "a.wasm"],
+        "error: the argument '--manifest <FILE>' cannot be used with \
+         '--dir <HOST[::GUEST][:ro]>'\n\
+         help: `lunatic run --help` lists what can be given\n",
+    );
+    says(
+        &["start", "--bogus"],
+        "error: unexpected argument '--bogus' found\n\
+         help: `lunatic start --help` lists what can be given\n",
     );
     says(
         &["describe"],

@@ -131,6 +131,27 @@ fn a_file_that_may_not_be_read_is_named() {
 }
 
 #[test]
+fn a_current_directory_that_may_not_be_read_is_told_with_what_to_do() {
+    let place = Place::new();
+    let guest = place.guests.file("guest.wat", RETURNS);
+    let directory = place.guests.path().join("closed");
+    fs::create_dir(&directory).unwrap();
+    // Into it, and no more.
+    fs::set_permissions(&directory, Permissions::from_mode(0o111)).unwrap();
+    let run = |words: &[&str]| {
+        let mut command = place.as_stranger();
+        ran(command.current_dir(&directory).args(words).arg(&guest))
+    };
+    run(&["run"])
+        .code(1)
+        .says(&["cannot open the directory `.`", "--sandbox"]);
+    run(&["run", "--sandbox"]).code(0);
+    run(&["run", "--dir", "/"]).code(0);
+    // So that it can be removed.
+    fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
 fn a_home_that_cannot_be_written_is_told_and_the_program_runs() {
     let place = Place::new();
     place.guests.file("guest.wat", RETURNS);

@@ -248,6 +248,76 @@ fn a_command_makes_the_file_whenever_a_source_changes() {
     program.interrupt(130);
 }
 
+/// The files of a package of cargo's, below `packages`: its manifest, and an empty source.
+fn package(runtimes: &Runtimes, name: &str, dependencies: &str) {
+    let directory = runtimes.guests.path().join("packages").join(name);
+    fs::create_dir_all(directory.join("src")).unwrap();
+    fs::write(directory.join("src/lib.rs"), "").unwrap();
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"1.0.0\"\nedition = \"2021\"\n\n\
+         [dependencies]\n{dependencies}\n[workspace]\n"
+    );
+    fs::write(directory.join("Cargo.toml"), manifest).unwrap();
+}
+
+#[test]
+fn packages_elsewhere_that_a_project_depends_on_are_sources_too() {
+    let runtimes = Runtimes::new();
+    let packages = runtimes.guests.path().join("packages");
+    package(&runtimes, "app", "library = { path = \"../library\" }\n");
+    package(&runtimes, "library", "macros = { path = \"../macros\" }\n");
+    package(&runtimes, "macros", "");
+    package(&runtimes, "stranger", "");
+    let source = packages.join("macros/src/text.wat");
+    fs::write(&source, says("one", LIVES_ON)).unwrap();
+    // Cargo knows the packages when it has written `Cargo.lock`, which the first build does.
+    let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
+    let build = format!(
+        "{cargo} generate-lockfile --offline -q && echo ran >> ../ran.txt && cp {} app.wat",
+        source.display()
+    );
+    let mut command = runtimes.lunatic(&["run", "--watch", "--build", &build, "app.wat"]);
+    command.current_dir(packages.join("app"));
+    let program = Watched::start(command);
+    program.prints("one");
+    fs::write(&source, says("two", LIVES_ON)).unwrap();
+    program.prints("two");
+    let ran = || {
+        fs::read_to_string(packages.join("ran.txt"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    let at_rest = || {
+        let mut seen = ran();
+        wait_until("the command to be at rest", || {
+            thread::sleep(Duration::from_millis(1500));
+            let before = std::mem::replace(&mut seen, ran());
+            before == seen
+        });
+        seen
+    };
+    let before = at_rest();
+    fs::write(packages.join("stranger/src/lib.rs"), "// no source yet").unwrap();
+    assert_eq!(
+        at_rest(),
+        before,
+        "it was built for a package that is not needed"
+    );
+    // One that is needed from now on is watched from now on.
+    let stranger = "library = { path = \"../library\" }\nstranger = { path = \"../stranger\" }\n";
+    package(&runtimes, "app", stranger);
+    wait_until("a build with the new manifest", || ran() > before);
+    // Until cargo was asked, an edit is not seen.
+    let before = at_rest();
+    wait_until("a build for the package that is needed now", || {
+        fs::write(packages.join("stranger/src/lib.rs"), "// a source").unwrap();
+        thread::sleep(Duration::from_secs(1));
+        ran() > before
+    });
+    program.interrupt(130);
+}
+
 #[test]
 fn children_of_a_manifest_are_those_of_the_files_that_change() {
     let runtimes = Runtimes::new();

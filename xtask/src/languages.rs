@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use self::rows::{ROWS, Row};
+use self::rows::{Native, ROWS, Row};
 use crate::command;
 use crate::programs;
 use crate::workspace;
@@ -100,10 +100,7 @@ fn try_row(
     fs::copy(sources.join(row.source), &source)?;
     if let Some(build) = row.build {
         let mut build = build(tools);
-        build
-            .args(row.output("guest.wasm"))
-            .arg(row.source)
-            .current_dir(place);
+        build.args(row.arguments("guest.wasm")).current_dir(place);
         command::capture(&mut build)?;
     }
     let mut guest = Command::new(lunatic);
@@ -111,17 +108,22 @@ fn try_row(
     guest.args((row.guest)(tools)).arg("one");
     check(&mut guest, place).context("as a guest")?;
     let natively = match row.native {
-        None => false,
-        Some(native) => {
-            let mut compile = native(tools);
-            compile
-                .args(row.output("native"))
-                .arg(row.source)
-                .current_dir(place);
+        Native::Nothing => false,
+        Native::Compiler(compiler) => {
+            let mut compile = compiler(tools);
+            compile.args(row.arguments("native")).current_dir(place);
             command::capture(&mut compile).context("natively")?;
             let mut program = Command::new(place.join("native"));
             check(program.arg("one"), place).context("natively")?;
             true
+        }
+        Native::Interpreter(name) => {
+            let is_there = Command::new(name).arg("--version").output().is_ok();
+            if is_there {
+                let mut program = Command::new(name);
+                check(program.args([row.source, "one"]), place).context("natively")?;
+            }
+            is_there
         }
     };
     Ok(Outcome::Works {

@@ -36,7 +36,8 @@ pub(crate) fn build_only(name: &str) -> Result<PathBuf> {
     find(&mut build, name)
 }
 
-fn find(build: &mut Command, name: &str) -> Result<PathBuf> {
+/// Runs a `cargo build`, and returns the path of the program called `name` that it made.
+pub(crate) fn find(build: &mut Command, name: &str) -> Result<PathBuf> {
     cargo::build(build)?
         .into_iter()
         .find(|artifact| artifact.name == name)

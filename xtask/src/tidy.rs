@@ -5,6 +5,7 @@ mod dependencies;
 mod host_functions;
 mod imports;
 mod licences;
+mod readmes;
 mod source;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::tidy::citations::Interface;
 use crate::{cargo, command, workspace};
@@ -30,6 +32,7 @@ pub(crate) fn main() -> Result<()> {
     problems.extend(circles()?);
     problems.extend(host_functions::problems(&interface_files()?)?);
     problems.extend(missing_readmes(root, &crates));
+    problems.extend(incomplete_readmes(&metadata)?);
     problems.extend(dependencies::misdirected(&crates));
     problems.extend(dependencies::unwanted(&metadata));
     problems.extend(licences::refused(&metadata));
@@ -101,6 +104,18 @@ fn files(patterns: &[&str]) -> Result<BTreeSet<String>> {
         .filter(|path| workspace::root().join(path).exists())
         .map(str::to_owned)
         .collect())
+}
+
+fn incomplete_readmes(metadata: &Value) -> Result<Vec<String>> {
+    let packages = readmes::packages(metadata);
+    let mut problems = Vec::new();
+    for package in &packages {
+        let path = format!("{}/README.md", package.name);
+        if workspace::root().join(&path).exists() {
+            problems.extend(readmes::problems(package, &packages, &read(&path)?));
+        }
+    }
+    Ok(problems)
 }
 
 fn missing_readmes(root: &Path, crates: &[dependencies::Crate]) -> Vec<String> {

@@ -26,7 +26,7 @@ use crate::command_line::node::arguments::NodeArguments;
 use crate::command_line::recording::Recording;
 use crate::command_line::similar::most_similar;
 use crate::command_line::testing;
-use crate::command_line::time::time;
+use crate::command_line::time::time_limit;
 use crate::command_line::views::Views;
 
 /// An Erlang-inspired runtime for WebAssembly.
@@ -201,8 +201,9 @@ pub(crate) struct Run {
 
     /// What makes the file, for example 'cargo build'.
     ///
-    /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    /// It is run at first, and whenever a file below the current directory has changed, or
+    /// one of a package elsewhere that the project of cargo's here depends on by its path.
+    /// Hidden files do not count, nor what is in `target` or `node_modules`.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.
@@ -220,7 +221,7 @@ pub(crate) struct Run {
     #[arg(
         long,
         value_name = "TIME",
-        value_parser = time,
+        value_parser = time_limit,
         conflicts_with = "watch",
         help_heading = "Limits"
     )]
@@ -276,8 +277,9 @@ pub(crate) struct Start {
 
     /// What makes the files, for example 'cargo build'.
     ///
-    /// It is run at first, and whenever a file below the current directory has changed;
-    /// hidden ones do not count, nor what is in `target` or `node_modules`.
+    /// It is run at first, and whenever a file below the current directory has changed, or
+    /// one of a package elsewhere that the project of cargo's here depends on by its path.
+    /// Hidden files do not count, nor what is in `target` or `node_modules`.
     ///
     /// Without it, `cargo build` makes what is in `target/wasm32-wasip1` of the project of
     /// cargo's in the current directory.
@@ -354,10 +356,16 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Arguments, clap::Error> {
     if let Some(flag) = arguments.unknown_flag() {
         let mut what = format!("unexpected argument '{flag}' found");
         command.build();
+        let longs = |command: &clap::Command| -> Vec<String> {
+            let longs = command.get_arguments().filter_map(clap::Arg::get_long);
+            longs.map(str::to_owned).collect()
+        };
+        let mut known = longs(&command);
         let run = command.find_subcommand_mut("run");
         let run = run.expect("there is a command `run`");
+        known.extend(longs(run));
         let word = flag.trim_start_matches('-').split('=').next();
-        let known = run.get_arguments().filter_map(clap::Arg::get_long);
+        let known = known.iter().map(String::as_str);
         if let Some(similar) = word.and_then(|word| most_similar(word, known)) {
             what += &format!("\n\n  tip: a similar argument exists: '--{similar}'");
         }
@@ -404,6 +412,22 @@ fn with_command(mut words: Vec<OsString>) -> Vec<OsString> {
         words.insert(place, "run".into());
     }
     words
+}
+
+/// The command that a line names: `lunatic`, and the names of commands within each other.
+pub(crate) fn command_in(words: &[OsString]) -> String {
+    let words = with_command(words.to_vec());
+    let mut names = "lunatic".to_owned();
+    let mut command = &plain_command();
+    for word in &words[place_of_command(&words)..] {
+        let Some(next) = command.find_subcommand(word) else {
+            break;
+        };
+        command = next;
+        names.push(' ');
+        names.push_str(command.get_name());
+    }
+    names
 }
 
 /// The command that is most similar to a word, if one is.
@@ -488,6 +512,26 @@ mod tests {
         );
         assert_eq!(color(&words(&["lunatic", "--color"])), ColorChoice::Auto);
         assert_eq!(color(&words(&["lunatic"])), ColorChoice::Auto);
+    }
+
+    #[test]
+    fn the_command_of_a_line_is_known_though_the_rest_of_it_is_wrong() {
+        for (line, command) in [
+            (
+                &["lunatic", "run", "--max-fuel", "0", "app.wasm"][..],
+                "lunatic run",
+            ),
+            (&["lunatic", "--max-fuel", "0", "app.wasm"], "lunatic run"),
+            (
+                &["lunatic", "--color", "never", "ps", "--nonsense"],
+                "lunatic ps",
+            ),
+            (&["lunatic", "cache", "clear", "x"], "lunatic cache clear"),
+            (&["lunatic", "--nonsense"], "lunatic run"),
+            (&["lunatic"], "lunatic"),
+        ] {
+            assert_eq!(command_in(&words(line)), command, "{line:?}");
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 
-use crate::command_line::log_writer;
 use crate::command_line::problem::Problem;
+use crate::command_line::refused_line::Line;
+use crate::command_line::shell::quoted;
+use crate::command_line::{log_writer, refused_line};
 
 const TARGET: &str = "wasm32-wasip1";
 
@@ -54,7 +56,10 @@ pub(crate) fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == "lunatic") {
         words.remove(1);
     }
-    let done = match Arguments::parse_from(words).task {
+    let line = Line::of("cargo lunatic", &words);
+    let arguments = Arguments::try_parse_from(words)
+        .unwrap_or_else(|error| refused_line::exit(&error, &line, ColorChoice::Auto));
+    let done = match arguments.task {
         Task::New(words) => wait(Command::new(lunatic()).arg("new").args(words.words)),
         Task::Build(words) => wait(cargo("build").args(words.words)),
         Task::Run(words) => wait(cargo("run").args(words.words)),
@@ -103,7 +108,10 @@ fn watch(words: Vec<OsString>) -> Result<ExitCode, Problem> {
     let mut line = format!("cargo build --target {TARGET}");
     for word in of_cargo {
         line.push(' ');
-        line.push_str(&quoted(word)?);
+        let word = word
+            .to_str()
+            .ok_or_else(|| Problem::new(format!("the argument {word:?} is not UTF-8")))?;
+        line.push_str(&quoted(word));
     }
     let mut command = Command::new(lunatic());
     command.args(["run", "--watch", "--build"]).arg(line);
@@ -144,18 +152,6 @@ fn program_in(line: &str) -> Option<PathBuf> {
     is_module.then(|| path.to_owned())
 }
 
-/// A word as a shell reads it.
-fn quoted(word: &OsStr) -> Result<String, Problem> {
-    let Some(word) = word.to_str() else {
-        return Err(Problem::new(format!("the argument {word:?} is not UTF-8")));
-    };
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_=./,:".contains(char);
-    Ok(match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    })
-}
-
 fn wait(command: &mut Command) -> Result<ExitCode, Problem> {
     let status = command.status().map_err(|error| {
         let program = command.get_program().to_string_lossy();
@@ -181,14 +177,6 @@ mod tests {
         assert_eq!(program_in(&line("\"/t/build-script\"")), None);
         assert_eq!(program_in(&line("null")), None);
         assert_eq!(program_in("no json"), None);
-    }
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_split_them() {
-        let quoted = |word: &str| quoted(OsStr::new(word)).unwrap();
-        assert_eq!(quoted("--bin=a-b"), "--bin=a-b");
-        assert_eq!(quoted("a b's"), r"'a b'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 
     #[test]

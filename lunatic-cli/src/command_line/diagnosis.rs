@@ -107,14 +107,44 @@ pub(crate) async fn load_as(
     loaded.map_err(|error| match error {
         LoadError::Component => Problem::new(format!("`{shown}` is a component, not a module"))
             .help("build for wasm32-wasip1, not for wasm32-wasip2 or later"),
-        LoadError::NotWasm => Problem::new(format!("`{shown}` is neither a wasm module nor text format"))
-            .help("for a Rust crate: cargo build --target wasm32-wasip1, then run target/wasm32-wasip1/debug/<name>.wasm"),
+        LoadError::NotWasm => not_wasm(path, &bytes),
         LoadError::Text(error) => text(path, &error),
         LoadError::Invalid(error) => invalid(path, &error),
         LoadError::Imports(problems) => {
             imports(path, &problems, interface::guest_library(&bytes).as_deref())
         }
         other => Problem::new(format!("`{shown}`: {}", with_causes(&other))),
+    })
+}
+
+/// A file with something else in it.
+fn not_wasm(path: &Path, bytes: &[u8]) -> Problem {
+    /// What programs of Linux, of macOS (one kind of processor, or several) and of Windows begin with.
+    const NATIVE: [&[u8]; 4] = [b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"MZ"];
+    const RUST: &str = "for a Rust crate: cargo build --target wasm32-wasip1, then run \
+                        target/wasm32-wasip1/debug/<name>.wasm";
+    let shown = path.display();
+    if bytes.is_empty() {
+        return Problem::new(format!("`{shown}` is empty")).help("build it again");
+    }
+    if NATIVE.iter().any(|begin| bytes.starts_with(begin)) {
+        return Problem::new(format!(
+            "`{shown}` is a program for a machine, not a wasm module"
+        ))
+        .help(RUST);
+    }
+    let problem = Problem::new(format!(
+        "`{shown}` is neither a wasm module nor text format"
+    ));
+    let extension = path.extension().unwrap_or_default();
+    problem.help(match extension.to_str() {
+        Some("toml") => format!("if it is a manifest: lunatic start {shown}"),
+        Some("c" | "cc" | "cpp" | "go" | "js" | "lua" | "php" | "py" | "rb" | "ts" | "zig") => {
+            "it has to be compiled, or run by an interpreter that is a module; `lunatic help \
+             languages` says how"
+                .to_owned()
+        }
+        _ => RUST.to_owned(),
     })
 }
 
@@ -161,14 +191,14 @@ pub(crate) fn no_start(path: &Path, module: &Module<State>) -> Problem {
     if exports.len() > SHOWN {
         let _ = write!(list, " and {} more", exports.len() - SHOWN);
     }
-    if list.is_empty() {
-        list.push_str("no functions");
-    }
-    Problem::new(format!(
-        "`{}` has nothing to run: it exports no function `_start`, but {list}",
-        path.display()
-    ))
-    .help(
+    let shown = path.display();
+    let what = match list.is_empty() {
+        true => format!("`{shown}` has nothing to run: it exports no function"),
+        false => {
+            format!("`{shown}` has nothing to run: it exports no function `_start`, but {list}")
+        }
+    };
+    Problem::new(what).help(
         "build a program (in Rust: a crate with `fn main`), not a library, or call one of its \
          functions with `lunatic run --invoke`",
     )
@@ -204,6 +234,14 @@ pub(crate) fn start_with_arguments(path: &Path) -> Problem {
 /// A directory that cannot be opened.
 pub(crate) fn no_dir(error: &OpenError) -> Problem {
     Problem::new(with_causes(error)).help("name an existing directory with --dir")
+}
+
+/// The current directory cannot be opened, which nobody has named.
+pub(crate) fn no_current_dir(error: &OpenError) -> Problem {
+    Problem::new(with_causes(error)).help(
+        "without flags a program is given the current directory: go to another one, name one with \
+         --dir, or give it none with --sandbox",
+    )
 }
 
 /// A first process that did not start.

@@ -25,6 +25,11 @@ pub(crate) struct FromManifest {
 }
 
 impl FromManifest {
+    /// Whether a manifest is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.manifest.is_some()
+    }
+
     /// What the child is given; none if no manifest is named.
     ///
     /// - `module`: the file that is run.

@@ -111,7 +111,8 @@ impl Grants {
         })
     }
 
-    fn gives_default(&self) -> bool {
+    /// Whether the current directory is given, because nothing is said of directories.
+    pub(crate) fn gives_default(&self) -> bool {
         self.dirs.is_empty() && !self.sandbox
     }
 

@@ -28,6 +28,10 @@ pub(crate) fn init() -> Result<ExitCode, Problem> {
         }
         Err(error) => return Err(Problem::new(format!("cannot read Cargo.toml: {error}"))),
     };
+    let manifest: DocumentMut = manifest.parse().map_err(|error| {
+        Problem::new(format!("Cargo.toml cannot be read: {error}"))
+            .help("mend it, and say `lunatic init` again; nothing was changed")
+    })?;
     if Path::new(OLD_CONFIG).exists() {
         return Err(
             Problem::new(format!("cargo would read {OLD_CONFIG} and leave {CONFIG}"))
@@ -48,10 +52,9 @@ pub(crate) fn init() -> Result<ExitCode, Problem> {
     if told.is_empty() {
         told.push(format!("{CONFIG} is as it should be already"));
     }
-    let uses_lunatic = manifest.parse::<DocumentMut>().is_ok_and(|manifest| {
-        let dependencies = manifest.get("dependencies").and_then(Item::as_table_like);
-        dependencies.is_some_and(|dependencies| dependencies.contains_key("lunatic"))
-    });
+    let dependencies = manifest.get("dependencies").and_then(Item::as_table_like);
+    let uses_lunatic =
+        dependencies.is_some_and(|dependencies| dependencies.contains_key("lunatic"));
     if !uses_lunatic {
         told.push("for processes and messages: cargo add lunatic@0.14".to_owned());
     }

@@ -24,21 +24,36 @@ pub(crate) fn arguments(
         .ok_or_else(|| no_export(path, module, export))?;
     if ty.params().len() != given.len() {
         let shown = shown(&ty);
-        return Err(Problem::new(format!(
-            "`{export}` takes {} arguments, and {} were given",
-            ty.params().len(),
-            given.len()
-        ))
-        .help(format!("its type is {shown}")));
+        let takes = match ty.params().len() {
+            0 => "no arguments".to_owned(),
+            1 => "one argument".to_owned(),
+            several => format!("{several} arguments"),
+        };
+        let were_given = match given.len() {
+            0 => "none was given".to_owned(),
+            1 => "one was given".to_owned(),
+            several => format!("{several} were given"),
+        };
+        let what = format!("`{export}` takes {takes}, and {were_given}");
+        return Err(Problem::new(what).help(format!("its type is {shown}")));
     }
     let values = ty.params().zip(given).map(|(ty, given)| {
         let text = given.to_string_lossy();
         value(&ty, &text).ok_or_else(|| {
             Problem::new(format!("`{text}` is no argument of the type {ty}"))
-                .help("write numbers as 7, -7, 0x7f or 1.5; other types cannot be given")
+                .help(how_to_write(&ty))
         })
     });
     values.collect()
+}
+
+fn how_to_write(ty: &ValType) -> &'static str {
+    match ty {
+        ValType::I32 => "write a whole number from -2147483648 to 4294967295, as 7, -7 or 0x7f",
+        ValType::I64 => "write a whole number of 64 bits, as 7, -7 or 0x7f",
+        ValType::F32 | ValType::F64 => "write a number, as 7, -7, 1.5 or 1e9",
+        _ => "only numbers can be given on a command line",
+    }
 }
 
 fn no_export(path: &Path, module: &Module<State>, export: &str) -> Problem {

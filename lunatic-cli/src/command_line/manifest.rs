@@ -81,6 +81,7 @@ impl<'a> Manifest<'a> {
     /// Reads the file.
     pub(crate) fn read(path: &'a Path) -> Result<Manifest<'a>, Problem> {
         let shown = path.display();
+        let is_module = |text: &str| text.trim_start().starts_with(['(', ';']);
         let text = std::fs::read_to_string(path).map_err(|error| {
             let problem = Problem::new(format!("cannot read `{shown}`: {error}"));
             match error.kind() {
@@ -88,12 +89,18 @@ impl<'a> Manifest<'a> {
                     problem.help("check the path; it is taken from the current directory")
                 }
                 ErrorKind::IsADirectory => problem.help("name the manifest inside of it"),
-                ErrorKind::InvalidData => {
-                    problem.help("a manifest is TOML; to run a module, use lunatic run")
-                }
+                ErrorKind::InvalidData => problem.help(format!(
+                    "a manifest is TOML; if it is a module: lunatic run {shown}"
+                )),
                 _ => problem,
             }
         })?;
+        if is_module(&text) {
+            return Err(Problem::new(format!(
+                "`{shown}` is a module in text format, not a manifest"
+            ))
+            .help(format!("run it: lunatic run {shown}")));
+        }
         Ok(Manifest { path, text })
     }
 

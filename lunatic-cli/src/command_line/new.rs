@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::command_line::init;
 use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
+use crate::command_line::shell::quoted;
 
 /// A project that is to be made.
 #[derive(Debug, Args)]
@@ -161,9 +162,10 @@ pub(crate) fn new(new: &New) -> Result<ExitCode, Problem> {
     for (file, text) in new.template.files() {
         write(&path.join(file), &text.replace("{{name}}", name))?;
     }
-    let shown = path.display();
+    let shown = path.to_string_lossy();
     let next = new.template.next();
-    let mut text = format!("made `{shown}`\n\n  cd {shown}\n  {next}");
+    let directory = quoted(&shown);
+    let mut text = format!("made `{shown}`\n\n  cd {directory}\n  {next}");
     if new.template.is_rust()
         && let Some(hint) = init::missing_target()
     {
@@ -174,27 +176,53 @@ pub(crate) fn new(new: &New) -> Result<ExitCode, Problem> {
 
 /// The name of a project in a directory, if it can be that of a package.
 fn name(path: &Path) -> Result<&str, Problem> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let is_name = |name: &&str| {
-        let mut chars = name.chars();
-        let is_inner = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
-        chars
-            .next()
-            .is_some_and(|first| first.is_ascii_alphabetic())
-            && chars.all(is_inner)
+    let Some(name) = path.file_name() else {
+        let shown = path.display();
+        return Err(
+            Problem::new(format!("`{shown}` names no new directory")).help(
+                "name a directory that is not there yet; in a project with a Cargo.toml, use \
+                 `lunatic init`",
+            ),
+        );
     };
-    // They are names of dependencies or of directories that cargo makes.
-    let is_taken = |name: &&str| ["lunatic", "serde", "test", "build", "deps"].contains(name);
-    name.filter(is_name)
-        .filter(|name| !is_taken(name))
-        .ok_or_else(|| {
-            Problem::new(format!(
-                "`{}` cannot be the name of a project",
-                name.unwrap_or_default()
-            ))
-            .help("take a letter, and then letters, digits, `-` and `_`; not `lunatic` itself")
-        })
+    let is_letter = |char: char| char.is_ascii_alphabetic();
+    let is_inner = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
+    let is_name = |name: &&str| name.starts_with(is_letter) && name.chars().all(is_inner);
+    let shown = name.to_string_lossy();
+    let problem = || Problem::new(format!("`{shown}` cannot be the name of a project"));
+    let name = name.to_str().filter(is_name).ok_or_else(|| {
+        problem().help("take a letter from a to z, and then such letters, digits, `-` and `_`")
+    })?;
+    let taken = [
+        ("of a package that the project needs", &DEPENDENCIES[..]),
+        ("of a library of Rust", &LIBRARIES),
+        ("of a directory that cargo makes", &DIRECTORIES),
+        ("that is a keyword of Rust", &KEYWORDS),
+    ];
+    let in_code = name.replace('-', "_");
+    match taken.iter().find(|(_, names)| names.contains(&&*in_code)) {
+        None => Ok(name),
+        Some((why, _)) => {
+            Err(problem().help(format!("it is a name {why}; take `my-{name}` for example")))
+        }
+    }
 }
+
+const DEPENDENCIES: [&str; 2] = ["lunatic", "serde"];
+
+const LIBRARIES: [&str; 5] = ["alloc", "core", "proc_macro", "std", "test"];
+
+const DIRECTORIES: [&str; 4] = ["build", "deps", "examples", "incremental"];
+
+/// In the order of the reference of Rust: those in use, and the reserved ones.
+#[rustfmt::skip]
+const KEYWORDS: [&str; 51] = [
+    "as", "break", "const", "continue", "crate", "else", "enum", "extern", "false", "fn", "for", "if",
+    "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "Self",
+    "static", "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while", "async",
+    "await", "dyn", "abstract", "become", "box", "do", "final", "gen", "macro", "override", "priv",
+    "try", "typeof", "unsized", "virtual",
+];
 
 fn write(path: &Path, text: &str) -> Result<(), Problem> {
     let directory = path.parent().unwrap_or(Path::new(""));

@@ -39,7 +39,8 @@ const KNOWN: &[(Recognises, &str)] = &[
     (
         |namespace, _| namespace == "rb-js-abi-host",
         "it is Ruby as npm has it, for a host that is written in JavaScript; take `ruby` out of \
-         `ruby-VERSION-wasm32-unknown-wasip1-full.tar.gz` of the releases of ruby.wasm",
+         `ruby-VERSION-wasm32-unknown-wasip1-full.tar.gz` of the releases of ruby.wasm, or make a \
+         program of it as docs/languages.md says",
     ),
     (
         |namespace, _| namespace.starts_with("javy_quickjs_provider"),

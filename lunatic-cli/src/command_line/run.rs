@@ -19,7 +19,7 @@ use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 use crate::command_line::signals::Signals;
 use crate::command_line::testing::Source;
-use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, test, testing};
+use crate::command_line::{admin, cache, diagnosis, invoke, log_writer, place, test, testing};
 use crate::{Builder, Config, Results, Root, Runtime, State};
 
 /// The entry of a program (ABI §16.1).
@@ -36,6 +36,9 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
         false => run.path(),
     };
     run.recording.start("warn")?;
+    if let Some(profile) = &run.profile {
+        place::check(profile)?;
+    }
     let bytes = match is_stdin {
         true => diagnosis::read_stdin()?,
         false => diagnosis::read_program(&path)?,
@@ -50,7 +53,7 @@ pub(crate) fn run(run: Run) -> Result<ExitCode, Problem> {
     };
     let runtime = builder.start().map_err(Problem::new)?;
     let code = future::block_on(async {
-        check_dirs(&config).await?;
+        check_dirs(&config, run.names_no_dir()).await?;
         let name = run.module_name(&path);
         let has_harness = is_built_to_test(&path) && testing::has_harness(&bytes);
         let module = diagnosis::load_as(&runtime, &name, &path, bytes).await?;
@@ -93,6 +96,11 @@ impl Run {
     /// Whether the module comes from standard input.
     pub(crate) fn is_stdin(&self) -> bool {
         self.path().as_os_str() == "-"
+    }
+
+    /// Whether the program is given the current directory because nothing is said of directories.
+    pub(crate) fn names_no_dir(&self) -> bool {
+        self.grants.gives_default() && !self.from_manifest.is_given()
     }
 
     /// The name by which its module is reloaded.
@@ -156,6 +164,11 @@ async fn run_program(
         None => match module.exported_functions().find(|(name, _)| *name == START) {
             Some((_, true)) => Root::new(START),
             Some((_, false)) => return Err(diagnosis::start_with_arguments(path)),
+            None if run.guest_args().any(|arg| arg == "--invoke") => {
+                return Err(diagnosis::no_start(path, &module).help(
+                    "what follows the path is passed to the program; --invoke stands before the path",
+                ));
+            }
             None => return Err(diagnosis::no_start(path, &module)),
         },
     };
@@ -205,9 +218,14 @@ async fn run_program(
 }
 
 /// Opens the directories that are given.
-pub(crate) async fn check_dirs(config: &Config) -> Result<(), Problem> {
+///
+/// - `is_default`: whether they are there because the command line names none.
+pub(crate) async fn check_dirs(config: &Config, is_default: bool) -> Result<(), Problem> {
     let opened = config.wasi.clone().open().await;
-    opened.map(drop).map_err(|error| diagnosis::no_dir(&error))
+    opened.map(drop).map_err(|error| match is_default {
+        true => diagnosis::no_current_dir(&error),
+        false => diagnosis::no_dir(&error),
+    })
 }
 
 /// What a program is given.

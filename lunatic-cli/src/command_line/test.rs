@@ -35,7 +35,8 @@ pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
     };
     let runtime = start_runtime(&test.engine)?;
     future::block_on(async {
-        check_dirs(&config).await?;
+        let is_default = test.grants.gives_default() && !test.from_manifest.is_given();
+        check_dirs(&config, is_default).await?;
         let module = diagnosis::load(&runtime, &test.path, bytes).await?;
         if !has_harness && !testing::has_tests(&module) {
             return Err(diagnosis::no_tests(&test.path, &module));

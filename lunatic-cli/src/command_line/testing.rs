@@ -28,6 +28,7 @@ use lunatic_engine::Module;
 pub(crate) use self::harness::is_in as has_harness;
 pub(crate) use self::options::Options;
 
+use crate::command_line::place;
 use crate::command_line::problem::Problem;
 use crate::command_line::testing::execution::Execution;
 use crate::command_line::testing::name::TestCase;
@@ -66,6 +67,9 @@ pub(crate) async fn run(
     config: &Config,
     options: &Options,
 ) -> Result<u8, Problem> {
+    if let Some(path) = &options.junit {
+        place::check(path)?;
+    }
     let execution = Execution {
         runtime,
         module: source.module,

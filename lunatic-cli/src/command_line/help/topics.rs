@@ -146,11 +146,11 @@ table with versions, and what works in each.
   Zig             zig build-exe -target wasm32-wasi app.zig
   Go              GOOS=wasip1 GOARCH=wasm go build -o app.wasm
   AssemblyScript  npx asc app.ts --config node_modules/@assemblyscript/wasi-shim/asconfig.json
+  JavaScript, Python, Lua, Ruby                an interpreter that is a module, and the program:
+                  lunatic run python.wasm app.py
 
-Those of these compilers that are here are listed by
-
-  lunatic doctor
-  lunatic new --template go shop               # or c, assemblyscript
+  lunatic doctor                               # which of these compilers are here
+  lunatic new --template go shop               # a project in Go; or c, assemblyscript
 ";
 
 const EXIT_CODES: &str = "  0        the first process returned, or all tests passed

@@ -23,12 +23,13 @@ pub(crate) struct NodeArguments {
         long,
         alias = "bind-socket",
         value_name = "ADDR:PORT",
+        value_parser = address,
         default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)
     )]
     pub(super) listen: SocketAddr,
 
     /// Where other nodes reach it, if not where it listens; port 0 stands for that of --listen.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub(super) advertise: Option<SocketAddr>,
 
     /// A node to ask for others, as HOST:PORT. HOST may be a name with several addresses. It is
@@ -87,6 +88,13 @@ impl NodeArguments {
         let path = self.path_and_args.first().map(PathBuf::from);
         path.or_else(|| self.wasm.clone())
     }
+}
+
+/// Reads an address of this host with a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is no address with a port; write one like 127.0.0.1:4369 or [::1]:4369")
+    })
 }
 
 /// Where a node is asked; whether the host is there is found out later, again and again.

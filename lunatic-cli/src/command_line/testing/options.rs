@@ -11,7 +11,7 @@ use crate::command_line::count::at_least_one;
 use crate::command_line::testing::name::TestCase;
 use crate::command_line::testing::report::Format;
 use crate::command_line::testing::shuffle::Seed;
-use crate::command_line::time::time;
+use crate::command_line::time::time_limit;
 
 /// Which tests to run, and how; named as the test runner of Rust names them.
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ pub(crate) struct Options {
 
     /// End a test after this time, for example 500ms, 5s or 2m; it has failed then, and
     /// what it was doing is shown.
-    #[arg(long = "timeout", value_name = "TIME", value_parser = time)]
+    #[arg(long = "timeout", value_name = "TIME", value_parser = time_limit)]
     pub(super) time_limit: Option<Duration>,
 
     /// How to print results.
@@ -245,6 +245,7 @@ mod tests {
             &["--format", "xml"],
             &["--shuffle", "cards"],
             &["--timeout", "soon"],
+            &["--timeout", "0s"],
         ] {
             let line = std::iter::once(&"lunatic").chain(words);
             assert!(Line::try_parse_from(line).is_err(), "{words:?}");

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 
 use crate::command_line::log_writer;
+use crate::command_line::watch::packages::Beside;
 use crate::command_line::watch::stamp::Stamp;
 
 /// How often the sources are looked at.
@@ -17,6 +19,9 @@ const INTERVAL: Duration = Duration::from_millis(300);
 /// A command, and the files below the current directory: when one of them has changed it is
 /// run. Hidden ones do not count, nor what is in `target` or `node_modules`.
 ///
+/// In a project of cargo's, the files of the packages elsewhere that it depends on by their paths count
+/// too. Which packages those are is asked before the command runs, and again when a manifest has changed.
+///
 /// A file that changes while the command runs may be a source or a result. It is taken for a
 /// source the first time, and for a result if it changes while the command runs again.
 pub(crate) struct Build {
@@ -24,6 +29,13 @@ pub(crate) struct Build {
     /// Results, which are no sources.
     results: Vec<PathBuf>,
     running: Option<Running>,
+    /// The current directory.
+    here: PathBuf,
+    /// What is watched beside it, as far as cargo has told.
+    beside: Option<Beside>,
+    asking: Option<Asking>,
+    /// Whether cargo did not know before the command ran.
+    is_asked_again: bool,
     /// The sources as the command knows them; `None` before it has run.
     built: Option<Sources>,
     /// The sources as they were when they were looked at, and when that was.
@@ -39,6 +51,13 @@ struct Running {
     child: Child,
     /// The sources when it was started.
     sources: Sources,
+}
+
+/// A question to cargo, what is watched beside the current directory.
+struct Asking {
+    thread: JoinHandle<Option<Beside>>,
+    /// Whether the command runs after it.
+    is_before: bool,
 }
 
 impl Build {
@@ -57,22 +76,26 @@ impl Build {
             line: line.to_owned(),
             results: results.map(|path| below_here(path.as_ref())).collect(),
             running: None,
+            beside: None,
+            asking: None,
+            is_asked_again: false,
             built: None,
             seen: Sources::new(),
             looked: None,
             changed: Sources::new(),
+            here,
         }
     }
 
     /// Runs the command once, and waits for its end.
     pub(crate) fn run_once(&mut self) {
         while self.go_on() {
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// Starts the command if there is something to do, and tells how it has ended. Returns
-    /// whether it runs.
+    /// whether it runs, or is about to.
     pub(crate) fn go_on(&mut self) -> bool {
         if let Some(running) = &mut self.running {
             match running.child.try_wait() {
@@ -81,7 +104,17 @@ impl Build {
                 Err(error) => self.say(&format!("cannot be waited for: {error}")),
             }
             self.has_ended();
-            return false;
+            if self.is_asked_again {
+                self.ask(false);
+            }
+            return self.asking.is_some();
+        }
+        if let Some(asking) = self.asking.take() {
+            if !asking.thread.is_finished() {
+                self.asking = Some(asking);
+                return true;
+            }
+            return self.was_told(asking);
         }
         let is_soon = self
             .looked
@@ -97,7 +130,43 @@ impl Build {
         if !is_at_rest || self.built.as_ref() == Some(&now) {
             return false;
         }
+        if self.beside.is_none() || manifests(self.built.as_ref()).ne(manifests(Some(&now))) {
+            self.ask(true);
+            if self.asking.is_some() {
+                return true;
+            }
+        }
         self.start(now)
+    }
+
+    /// Asks cargo what is watched beside the current directory, if there can be a thread that waits for it.
+    fn ask(&mut self, is_before: bool) {
+        let here = self.here.clone();
+        let spawned = thread::Builder::new().spawn(move || Beside::find(&here));
+        self.is_asked_again = false;
+        self.asking = spawned.ok().map(|thread| Asking { thread, is_before });
+    }
+
+    /// Takes the answer. Returns whether the command runs then.
+    fn was_told(&mut self, asking: Asking) -> bool {
+        // A panic would be one of this program, and is logged.
+        let beside = asking.thread.join().unwrap_or_default();
+        self.is_asked_again = asking.is_before && beside.is_none();
+        if beside.is_some() {
+            self.beside = beside;
+        }
+        let now = self.sources();
+        if asking.is_before {
+            return self.start(now);
+        }
+        // The command has seen what is found only now.
+        if let Some(built) = &mut self.built {
+            built.retain(|path, _| path.is_relative() || now.contains_key(path));
+            for (path, stamp) in now.iter().filter(|(path, _)| path.is_absolute()) {
+                built.entry(path.clone()).or_insert(*stamp);
+            }
+        }
+        false
     }
 
     fn start(&mut self, sources: Sources) -> bool {
@@ -146,9 +215,24 @@ impl Build {
         self.looked = None;
     }
 
+    /// All files that count: relative paths below the current directory, and absolute ones elsewhere.
     fn sources(&self) -> Sources {
         let mut sources = Sources::new();
-        let mut directories = vec![PathBuf::new()];
+        self.add_files(PathBuf::new(), &mut sources);
+        if let Some(beside) = &self.beside {
+            for package in &beside.packages {
+                self.add_files(package.clone(), &mut sources);
+            }
+            let workspace = beside.workspace.iter();
+            sources.extend(workspace.filter_map(|path| Some((path.clone(), Stamp::of(path)?))));
+        }
+        sources
+    }
+
+    /// Adds what is below a directory: the current one, which is the empty path, or that of a package.
+    fn add_files(&self, top: PathBuf, sources: &mut Sources) {
+        let is_beside = !top.as_os_str().is_empty();
+        let mut directories = vec![top];
         while let Some(directory) = directories.pop() {
             let listed = match directory.as_os_str().is_empty() {
                 true => fs::read_dir("."),
@@ -166,7 +250,10 @@ impl Build {
                     continue;
                 }
                 if metadata.is_dir() {
-                    if name != "target" && name != "node_modules" {
+                    // A package in a package is one of its own, which counts if it is needed.
+                    let is_another =
+                        is_beside && (path == self.here || path.join("Cargo.toml").exists());
+                    if name != "target" && name != "node_modules" && !is_another {
                         directories.push(path);
                     }
                 } else {
@@ -174,7 +261,6 @@ impl Build {
                 }
             }
         }
-        sources
     }
 
     fn is_result(&self, path: &Path) -> bool {
@@ -186,6 +272,13 @@ impl Build {
         let line = format!("{}\n", on_one_line(&line, MAX_LOGGED_BYTES));
         log_writer::print(line.into_bytes());
     }
+}
+
+/// The files of cargo's that tell which packages there are.
+fn manifests(sources: Option<&Sources>) -> impl Iterator<Item = (&PathBuf, &Stamp)> {
+    let is_manifest = |path: &Path| path.ends_with("Cargo.toml") || path.ends_with("Cargo.lock");
+    let sources = sources.into_iter().flatten();
+    sources.filter(move |(path, _)| is_manifest(path))
 }
 
 impl Drop for Build {
