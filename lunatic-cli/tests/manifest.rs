@@ -284,7 +284,7 @@ fn a_file_that_is_no_manifest_is_told() {
             ("missing.toml", "check the path"),
             ("directory", "name the manifest inside of it"),
             ("binary.wasm", "lunatic run"),
-            ("polite.wat", "polite.wat:1:"),
+            ("polite.wat", "lunatic run polite.wat"),
             ("app.toml", "there are no `children`"),
         ] {
             guests.run(&[command, file]).code(1).says(&[file, says]);

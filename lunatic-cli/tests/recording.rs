@@ -54,7 +54,7 @@ fn a_profile_that_cannot_be_written_is_told() {
     guests
         .run(&["run", "--profile", "no/such/out.json", "guest.wat"])
         .code(1)
-        .says(&["cannot write the profile `no/such/out.json`"]);
+        .says(&["cannot write `no/such/out.json`", "make the directory"]);
 }
 
 #[test]

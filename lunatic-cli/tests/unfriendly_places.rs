@@ -136,19 +136,34 @@ fn a_current_directory_that_may_not_be_read_is_told_with_what_to_do() {
     let guest = place.guests.file("guest.wat", RETURNS);
     let directory = place.guests.path().join("closed");
     fs::create_dir(&directory).unwrap();
-    // Into it, and no more.
-    fs::set_permissions(&directory, Permissions::from_mode(0o111)).unwrap();
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        std::os::unix::fs::chown(&directory, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    // It is closed by who is in it already.
     let run = |words: &[&str]| {
-        let mut command = place.as_stranger();
-        ran(command.current_dir(&directory).args(words).arg(&guest))
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "chmod 0 . && exec \"$0\" \"$@\""])
+            .arg(&place.program)
+            .args(words)
+            .arg(&guest)
+            .current_dir(&directory)
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env_remove("RUST_LOG")
+            .env("HOME", "/nonexistent")
+            .stdin(Stdio::null());
+        if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            shell.uid(NOBODY).gid(NOBODY);
+        }
+        let ran = ran(&mut shell);
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        ran
     };
     run(&["run"])
         .code(1)
         .says(&["cannot open the directory `.`", "--sandbox"]);
     run(&["run", "--sandbox"]).code(0);
     run(&["run", "--dir", "/"]).code(0);
-    // So that it can be removed.
-    fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

@@ -201,7 +201,8 @@ impl World {
             return;
         }
         let whiles = (self.now - self.began).as_millis() / PATIENCE.as_millis();
-        let most_first_ones = 1_usize << whiles.min(10);
+        // One more when those that were asked have all come and have not moved.
+        let most_first_ones = (1_usize << whiles.min(10)) + 1;
         let mut awaited = 0;
         for kind in 0..KINDS {
             let of_kind = || {
@@ -380,7 +381,8 @@ impl World {
             Step::OffersAgain(who, of_kind) => {
                 if let Some(pid) = self.pick(who, Process::can_offer) {
                     let process = self.processes.get_mut(&pid).unwrap();
-                    if process.kind != of_kind || process.has_declined {
+                    let is_other = process.kind != of_kind || process.has_declined;
+                    if is_other && !self.has_gone_back {
                         // It is asked anew.
                         process.asked = None;
                     }

@@ -20,6 +20,7 @@ mod package;
 mod programs;
 mod screenshot;
 mod simulate;
+mod smallest;
 mod tally;
 mod test;
 mod tidy;
@@ -97,6 +98,8 @@ enum Task {
     },
     /// Model-checks what workers, mailboxes and the arena share between threads
     Loom,
+    /// Builds the runtime without all that can be left out, and runs a program in it
+    Smallest,
     /// Runs clusters of nodes in virtual time, with all that can happen to them
     Simulate(simulate::Arguments),
     /// Runs everything CI runs
@@ -136,6 +139,7 @@ fn main() -> ExitCode {
             return fuzz::main(&arguments).unwrap_or_else(report);
         }
         Task::Loom => loom::main(),
+        Task::Smallest => smallest::main(),
         Task::Simulate(arguments) => simulate::main(&arguments),
         Task::Test => test::main(),
         Task::Compat { filter } => compat::main(filter.as_deref()),

@@ -8,14 +8,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
 use crate::{
-    cargo, command, compat, guests, loom, package, programs, simulate, tidy, toolchain, workspace,
+    cargo, command, compat, guests, loom, package, simulate, smallest, tidy, toolchain, workspace,
 };
 
 /// The number of seeds for which the simulation of clusters is run.
 const SEEDS: u64 = 10_000;
-
-/// How long a small program may take in the smallest build.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// The number of seeds that the tests run.
 const SEEDS_OF_THE_TESTS: u64 = 2000;
@@ -46,7 +43,7 @@ impl Run {
     fn all(&mut self) -> Result<()> {
         self.step("format", |_| format())?;
         self.step("clippy", |_| clippy())?;
-        self.step("smallest", |_| smallest())?;
+        self.step("smallest", |_| smallest::check())?;
         self.step("tidy", |_| tidy::main())?;
         self.step("guests", |_| guests::main())?;
         if has_nextest() {
@@ -120,52 +117,6 @@ fn clippy() -> Result<()> {
     }
     Ok(())
 }
-
-/// Checks the programs without all that can be left out of them, and runs the one of that build. With
-/// everything, they are checked with the workspace.
-fn smallest() -> Result<()> {
-    let mut clippy = cargo::new("clippy");
-    clippy.args(["--package", "lunatic-cli", "--package", "lunatic-runtime"]);
-    command::run(clippy.args(["--no-default-features", "--locked", "--", "--deny=warnings"]))?;
-
-    let mut build = cargo::new("build");
-    build.args(["--package", "lunatic-cli", "--bin", "lunatic"]);
-    build.args(["--no-default-features", "--locked"]);
-    let lunatic = programs::find(&mut build, "lunatic")?;
-    let folder = workspace::target_dir().join("smallest");
-    fs::create_dir_all(&folder)?;
-    let run = |text: &str| {
-        let module = folder.join("module.wat");
-        fs::write(&module, text)?;
-        let mut run = command::new(&lunatic);
-        command::run_for(run.arg("run").arg(&module), TIME_LIMIT)
-    };
-    let ran = run(HELLO)?;
-    if (ran.code, &*ran.stdout) != (Some(0), "hello\n") {
-        bail!("the smallest build does not run a program: {ran:?}");
-    }
-    let ran = run(CONNECTS)?;
-    if ran.code != Some(1) || !ran.stderr.contains("feature `net`") {
-        bail!("the smallest build does not say what was left out of it: {ran:?}");
-    }
-    Ok(())
-}
-
-/// A program that prints a line.
-const HELLO: &str = r#"(module
-    (import "wasi_snapshot_preview1" "fd_write"
-        (func $write (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 0) "\08\00\00\00\06\00\00\00hello\0a")
-    (func (export "_start")
-        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))))"#;
-
-/// A program that needs what is left out.
-const CONNECTS: &str = r#"(module
-    (import "lunatic::networking" "resolve"
-        (func (param i32 i32 i64 i32) (result i32)))
-    (memory (export "memory") 1)
-    (func (export "_start")))"#;
 
 fn has_nextest() -> bool {
     command::capture(cargo::new("nextest").arg("--version")).is_ok()
