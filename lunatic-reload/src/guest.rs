@@ -25,7 +25,8 @@ pub use crate::guest::permitted::check_permitted;
 use crate::entries::Entries;
 use crate::error::NotWanted;
 use crate::member::{Member, Target};
-use crate::versions::{Version, Versions};
+use crate::version::Version;
+use crate::versions::Versions;
 
 /// What the state of a process offers to `lunatic::reload`.
 pub trait ReloadHost: ProcessHost {

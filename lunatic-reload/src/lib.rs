@@ -12,6 +12,7 @@
 //! - `entries`: [`Entries`], what a module can take over.
 //! - `rollout`: [`Rollout`], the order in which processes move: a state machine.
 //! - `versions`: [`Versions`], the modules that have a name.
+//! - `version`: [`Version`] and [`NamedVersions`], what is told of them.
 //! - `named`: one of them, with its versions and its processes that have offered themselves.
 //! - `member`: [`Member`], such a process.
 //! - `reload`: [`Versions::reload`], the course of a reload of a module.
@@ -39,6 +40,7 @@ mod named;
 mod reload;
 mod report;
 mod rollout;
+mod version;
 mod versions;
 
 pub use entries::Entries;
@@ -46,7 +48,8 @@ pub use error::{MissingEntry, NotWanted, ReloadError};
 pub use member::{Member, Target};
 pub use report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
 pub use rollout::{ProgressCount, Rollout, RolloutAction, RolloutEvent};
-pub use versions::{NamedVersions, ReloadPlan, Version, Versions};
+pub use version::{NamedVersions, Version};
+pub use versions::{ReloadPlan, Versions};
 
 /// Runs the example of the README as a test.
 #[cfg(doctest)]

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::error::NotWanted;
 use crate::named::{Meanwhile, Named, Settled};
 use crate::rollout::RolloutEvent;
-use crate::versions::Version;
+use crate::version::Version;
 
 /// A process that has offered itself.
 pub struct Member<M> {

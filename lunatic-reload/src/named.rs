@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::member::Member;
 use crate::rollout::{Rollout, RolloutAction, RolloutEvent};
-use crate::versions::{NamedVersions, Version};
+use crate::version::{NamedVersions, Version};
 
 /// A module with a name.
 #[derive(Debug)]

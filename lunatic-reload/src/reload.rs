@@ -16,7 +16,7 @@ use crate::member::{wake, without_entry};
 use crate::named::{Meanwhile, Named, Ongoing, PIECE, Settled};
 use crate::report::{Outcome, ProcessReport, ReloadOptions, ReloadResult, Report};
 use crate::rollout::{Rollout, RolloutAction, RolloutEvent};
-use crate::versions::Version;
+use crate::version::Version;
 
 /// How often a reload looks at the time.
 const TICK: Duration = Duration::from_millis(20);

@@ -8,23 +8,11 @@ use lunatic_mailbox::Pid;
 use lunatic_process::Process;
 use parking_lot::Mutex;
 
-use crate::entries::Entries;
 use crate::error::ReloadError;
 use crate::member::Member;
 use crate::named::Named;
 use crate::report::{ReloadOptions, Report};
-use crate::rollout::ProgressCount;
-
-/// One version of a module.
-#[derive(Debug, Clone)]
-pub struct Version<M> {
-    /// The hash of its bytes, which tells it from others.
-    pub hash: [u8; 32],
-    /// The module itself.
-    pub module: M,
-    /// What it can take over.
-    pub entries: Arc<Entries>,
-}
+use crate::version::{NamedVersions, Version};
 
 /// The current version of each module that has a name, the old ones that something may still use,
 /// and the processes that offer to move between them. All clones are the same.
@@ -34,24 +22,6 @@ pub struct Versions<M> {
 
 /// The modules that have a name, by that.
 type Modules<M> = HashMap<Arc<str>, Arc<Named<M>>>;
-
-/// What there is of a module with a name.
-#[derive(Debug, Clone)]
-pub struct NamedVersions<M> {
-    /// The name.
-    pub name: Arc<str>,
-    /// The version that is current.
-    pub current: Version<M>,
-    /// The versions before that something may still use, the latest first. There is one, unless a
-    /// reload was to end the processes of the one before that and has gone back in part.
-    pub old: Vec<Version<M>>,
-    /// How many processes offer themselves.
-    pub offering: usize,
-    /// Whether a reload goes on.
-    pub is_reloading: bool,
-    /// How far it has come, while it moves processes.
-    pub progress: Option<ProgressCount>,
-}
 
 /// What a reload would do.
 #[derive(Debug, Clone)]

@@ -1,6 +1,5 @@
 //! Runs everything CI runs, step by step.
 
-use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
