@@ -42,6 +42,14 @@ pub(crate) struct End {
     pub(crate) lanes: Vec<Wire>,
 }
 
+impl End {
+    fn lose_what_is_sent(&mut self) {
+        for wire in &mut self.lanes {
+            *wire = Wire::default();
+        }
+    }
+}
+
 /// One lane in one direction.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
@@ -131,15 +139,20 @@ impl Network {
         Some(&mut self.connections.get_mut(&connection)?.ends[end])
     }
 
+    /// Nothing of what is on its way to an end arrives.
+    pub(crate) fn lose_what_is_sent(&mut self, connection: u64, to: usize) {
+        if let Some(end) = self.end(connection, to) {
+            end.lose_what_is_sent();
+        }
+    }
+
     /// An end is there no longer. Forgets the connection with the second.
     pub(crate) fn end_gone(&mut self, connection: u64, end: usize) {
         let Some(wired) = self.connections.get_mut(&connection) else {
             return;
         };
         wired.ends[end].state = EndState::Gone;
-        for wire in &mut wired.ends[end].lanes {
-            *wire = Wire::default();
-        }
+        wired.ends[end].lose_what_is_sent();
         if wired.ends.iter().all(|end| end.state == EndState::Gone) {
             self.connections.remove(&connection);
         }

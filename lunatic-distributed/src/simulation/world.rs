@@ -1172,6 +1172,11 @@ impl World {
                 if !ways.contains(&way) || !self.network.is_open(way.0, way.1) {
                     continue;
                 }
+                if !self.is_end_open(connection, 1 - to) {
+                    // Nobody is there who would repeat it.
+                    self.network.lose_what_is_sent(connection, to);
+                    continue;
+                }
                 for lane in 0..LANES {
                     // It is repeated after a while.
                     let delay = self.delay() + self.random.millis(0, 1500);
