@@ -90,10 +90,15 @@ fn lists_are_sorted_filtered_and_put_into_a_tree() {
     assert_eq!(pids(&["--sort", "mailbox"]), ["2", "1"]);
     assert_eq!(pids(&["--sort", "label"]), ["2", "1"]);
     for field in [
-        "pid", "module", "state", "memory", "cpu", "restarts", "links", "parent",
+        "pid", "module", "state", "memory", "restarts", "links", "parent",
     ] {
         assert_eq!(pids(&["--sort", field]), ["1", "2"], "{field}");
     }
+    // Which of the two has run longer is open.
+    let ran = runtimes.run(&["ps", "--name", "shop", "--sort", "cpu", "--json"]);
+    let list = json(&ran.code(0).out);
+    let microseconds = |index: usize| list[index]["cpu_us"].as_u64().unwrap_or(0);
+    assert!(microseconds(0) >= microseconds(1), "{list}");
     assert_eq!(pids(&["--filter", "KITCHEN"]), ["2"]);
     assert_eq!(pids(&["--filter", "nobody", "--json"]), [""; 0]);
     assert_eq!(pids(&["--ask", "--tree"]), ["1", "2"]);
