@@ -145,7 +145,10 @@ pub struct VersionUse {
     pub entries: Vec<(String, i64)>,
     /// The number of processes that run it.
     pub processes: usize,
-    /// The number of other handles of it: in child records, and in tables and messages of guests.
+    /// The number of children of supervisors that are started from it.
+    #[serde(default)]
+    pub child_records: usize,
+    /// The number of other handles of it, in tables and messages of guests.
     pub handles: usize,
 }
 

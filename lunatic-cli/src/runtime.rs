@@ -232,7 +232,7 @@ impl Runtime {
         let config = Arc::new(config);
         let versions = self.versions.clone();
         let child = WasmChild::new(
-            module.clone(),
+            module,
             config.clone(),
             own.for_children(self.environment.account().clone(), config, false),
         )

@@ -15,6 +15,8 @@ const MODULE: &str = r##"(module $shop
         (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
     (import "lunatic::networking" "resolve"
         (func (param i32 i32 i64 i32) (result i32)))
+    (import "lunatic::networking" "resolve"
+        (func (param i32 i32 i64 i32) (result i32)))
     (memory (export "memory") 2)
     (func (export "_start"))
     (func (export "#lunatic_test_sells"))

@@ -726,7 +726,9 @@ fn a_version_that_only_the_record_of_a_child_keeps_is_told_of() {
     let mut program = Printing::start(&runtimes, &["run", "worker.wat"]);
     assert_eq!(version(&mut program), 1);
     wait_for_offers(&runtimes, 1);
-    assert_ne!(versions(&runtimes)["current"]["handles"], 0);
+    wait_until("the record", || {
+        versions(&runtimes)["current"]["child_records"] == 1
+    });
     runtimes.guests.file("worker.wat", with_a_record(2));
     let moved = runtimes.run(&["reload", "worker.wat"]);
     moved.code(0).prints("worker: 1 moved");
@@ -734,7 +736,13 @@ fn a_version_that_only_the_record_of_a_child_keeps_is_told_of() {
     // The old instance is given back a moment after the move.
     wait_until("the record alone keeps it", || {
         let old = &versions(&runtimes)["old"];
-        old["processes"] == 0 && old["handles"] == 1
+        old["processes"] == 0 && old["child_records"] == 1 && old["handles"] == 0
     });
-    assert_eq!(versions(&runtimes)["current"]["processes"], 1);
+    let current = &versions(&runtimes)["current"];
+    assert_eq!(current["processes"], 1);
+    assert_eq!(current["child_records"], 0);
+    let listed = runtimes.run(&["versions"]);
+    listed
+        .code(0)
+        .prints("0 processes, 1 child record, 0 other handles");
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
 
@@ -45,6 +46,14 @@ struct Inner<T: 'static> {
     time_slice: TimeSlice,
     /// The charge for the module, as long as there are handles of it.
     charge: OnceLock<Charge>,
+    /// How many [`ModuleRecord`]s there are.
+    records: AtomicUsize,
+}
+
+/// A handle of a [`Module`] in a record of what is started later, as that of a supervisor's child.
+/// Such handles are counted apart from others, by [`Module::records`].
+pub struct ModuleRecord<T: 'static> {
+    module: Module<T>,
 }
 
 impl<T: 'static> Inner<T> {
@@ -61,6 +70,25 @@ impl<T: 'static> Drop for Inner<T> {
     /// charge is released at once, so that a caller can drop a module and compile the next.
     fn drop(&mut self) {
         drop_later(self.code.take());
+    }
+}
+
+impl<T: 'static> ModuleRecord<T> {
+    /// The module.
+    pub fn module(&self) -> &Module<T> {
+        &self.module
+    }
+}
+
+impl<T: 'static> Drop for ModuleRecord<T> {
+    fn drop(&mut self) {
+        self.module.inner.records.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<T: 'static> fmt::Debug for ModuleRecord<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleRecord").finish_non_exhaustive()
     }
 }
 
@@ -103,6 +131,7 @@ impl<T: InstanceState> Module<T> {
                 code: Some(code),
                 time_slice,
                 charge: OnceLock::new(),
+                records: AtomicUsize::new(0),
             }),
         }
     }
@@ -174,9 +203,22 @@ impl<T: InstanceState> Module<T> {
         }
     }
 
-    /// Returns the number of handles of this module: those of instances, and others.
+    /// Returns the number of handles of this module: those of instances, in records, and others.
     pub fn handles(&self) -> usize {
         Arc::strong_count(&self.inner)
+    }
+
+    /// Returns a handle for a record of what is started later.
+    pub fn record(&self) -> ModuleRecord<T> {
+        self.inner.records.fetch_add(1, Ordering::Relaxed);
+        ModuleRecord {
+            module: self.clone(),
+        }
+    }
+
+    /// Returns the number of those [handles](Module::handles) that are in records.
+    pub fn records(&self) -> usize {
+        self.inner.records.load(Ordering::Relaxed)
     }
 
     /// Compiles all variants that another module has been compiled to since: the one that counts

@@ -151,7 +151,7 @@ fn write(path: &str, event: &SupervisorEvent) {
             child = %shown(child),
             "gives up after: {} ({})",
             shown(reason),
-            of_limit(count),
+            over_limit(count.limit),
         ),
         SupervisorEvent::AutoShutdown { child } => {
             tracing::info!(supervisor, child = %shown(child), "shuts down, because a significant child ended");
@@ -162,6 +162,13 @@ fn write(path: &str, event: &SupervisorEvent) {
 /// Returns what a guest says in the form in which it is logged.
 fn shown<T: fmt::Display>(text: T) -> OnOneLine<T> {
     on_one_line(text, MAX_LOGGED_BYTES)
+}
+
+/// `more than 3 restarts in 5s`.
+fn over_limit(limit: Intensity) -> String {
+    let Intensity { restarts, period } = limit;
+    let plural = if restarts == 1 { "" } else { "s" };
+    format!("more than {restarts} restart{plural} in {period:?}")
 }
 
 /// `restart 2 of 3 in 5s, the count falls again in 4.1s`.

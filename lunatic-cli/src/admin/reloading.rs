@@ -66,7 +66,8 @@ async fn version(
     /// A process has one in its state and one in its body.
     const HANDLES_OF_A_PROCESS: usize = 2;
     let processes = runtime.processes_of(name, &version.hash).await.len();
-    let others = own_handles + HANDLES_OF_A_PROCESS * processes;
+    let child_records = version.module.records();
+    let others = own_handles + HANDLES_OF_A_PROCESS * processes + child_records;
     let entries = version.entries.iter();
     VersionUse {
         hash: ModuleHash::from_bytes(version.hash).to_string(),
@@ -74,6 +75,7 @@ async fn version(
             .map(|(kind, version)| (kind.to_owned(), version))
             .collect(),
         processes,
+        child_records,
         handles: version.module.handles().saturating_sub(others),
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use lunatic_engine::Module;
+use lunatic_engine::{Module, ModuleRecord};
 use lunatic_process::guest::{Config, CurrentVersions, ProcessHost, Spawn, spawn};
 use lunatic_process::{Environment, Failure, SpawnOptions};
 use wasmtime::Val;
@@ -24,7 +24,7 @@ pub struct WasmChild<T: ProcessHost> {
 
 /// The common part of children that differ in their parameters.
 struct Template<T: ProcessHost> {
-    module: Module<T>,
+    module: ModuleRecord<T>,
     config: Arc<T::Config>,
     environments: Box<ChildEnvironments<T>>,
 }
@@ -43,12 +43,12 @@ impl<T: ProcessHost> WasmChild<T> {
     /// - `config`: its rights and limits.
     /// - `environments`: makes, for every start, what else the child has.
     pub fn new(
-        module: Module<T>,
+        module: &Module<T>,
         config: Arc<T::Config>,
         environments: impl Fn() -> ChildEnvironmentFuture<T> + Send + Sync + 'static,
     ) -> WasmChild<T> {
         let template = Template {
-            module,
+            module: module.record(),
             config,
             environments: Box::new(environments),
         };
@@ -137,6 +137,7 @@ impl<T: ProcessHost> WasmChild<T> {
         child_environment: T::ChildEnvironment,
     ) -> Result<Starting, Failure> {
         let Template { module, config, .. } = &*self.template;
+        let module = module.module();
         let module = match &self.current_versions {
             Some(current) => current(module),
             None => module.clone(),

@@ -96,7 +96,7 @@ pub(super) fn child<T: SupervisorHost>(
         params,
     } = resolve(caller, arguments)?;
     let environments = caller.data().child_environments(&config);
-    let mut start = WasmChild::new(module, config, environments);
+    let mut start = WasmChild::new(&module, config, environments);
     if is_current {
         start = start.current_version(caller.data().current_versions());
     }

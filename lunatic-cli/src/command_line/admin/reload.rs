@@ -341,6 +341,14 @@ fn processes(count: usize) -> String {
     }
 }
 
+/// So many of something whose plural has an `s`.
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 fn module_line(module: &ModuleVersions) -> String {
     let current = version_line("current", &module.current);
     let old = module.old.iter().chain(&module.older);
@@ -361,10 +369,11 @@ fn module_line(module: &ModuleVersions) -> String {
 
 fn version_line(what: &str, version: &VersionUse) -> String {
     let mut line = format!(
-        "  {what:<8}{}  {}, {} other handles (child records, tables, messages)",
+        "  {what:<8}{}  {}, {}, {} (in tables and messages)",
         short(&version.hash),
         processes(version.processes),
-        version.handles
+        counted(version.child_records, "child record"),
+        counted(version.handles, "other handle"),
     );
     let entries: Vec<_> = version
         .entries

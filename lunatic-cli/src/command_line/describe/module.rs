@@ -1,6 +1,6 @@
 //! What is read of a module.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use lunatic_engine::ModuleInfo;
@@ -37,7 +37,7 @@ pub(super) struct Description {
     /// What it can only do if it is allowed to or given something.
     needs: Vec<Need>,
     /// Names by namespace.
-    imports: BTreeMap<String, Vec<String>>,
+    imports: BTreeMap<String, BTreeSet<String>>,
     /// Names of functions, without those of tests.
     functions: Vec<String>,
     /// How many of the exports are tests.
@@ -169,7 +169,7 @@ impl Description {
                 for import in section.into_imports() {
                     let import = import?;
                     let names = self.imports.entry(import.module.to_owned()).or_default();
-                    names.push(match import.ty {
+                    names.insert(match import.ty {
                         TypeRef::Func(_) => import.name.to_owned(),
                         _ => format!("{} (no function)", import.name),
                     });
@@ -304,11 +304,13 @@ fn or_nothing(list: Vec<String>) -> String {
     }
 }
 
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+fn listed<'a>(names: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>) -> String {
+    let names = names.into_iter();
+    let count = names.len();
+    let shown = names.take(SHOWN).cloned().collect::<Vec<_>>();
     let text = shown.join(", ");
-    match names.len() > SHOWN {
-        true => format!("{text} and {} more", names.len() - SHOWN),
+    match count > SHOWN {
+        true => format!("{text} and {} more", count - SHOWN),
         false => text,
     }
 }
