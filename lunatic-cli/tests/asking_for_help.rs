@@ -122,7 +122,12 @@ fn manual_pages_are_printed_and_written() {
         .code(0)
         .prints(".TH lunatic-run 1")
         .prints("max\\-processes");
+    guests
+        .run(&["man", "cluster", "init"])
+        .code(0)
+        .prints(".TH lunatic-cluster-init 1");
     guests.run(&["man", "nothing"]).code(1);
+    guests.run(&["man", "cluster", "nothing"]).code(1);
     guests.run(&["man", "--dir", "pages"]).code(0);
     let pages = fs::read_dir(guests.path().join("pages")).unwrap();
     let names: Vec<_> = pages.map(|page| page.unwrap().file_name()).collect();

@@ -87,7 +87,8 @@ fn of_what_is_no_module_nothing_is_said_that_could_not_be_read() {
         ran.code(1)
             .prints("no module that can be read")
             .prints_not("a library")
-            .prints_not("can always be made");
+            .prints_not("can always be made")
+            .prints_not("(0 B)");
         let json = guests.run(&["describe", "--json", file]);
         let json: Value = serde_json::from_str(&json.code(1).out).unwrap();
         assert_eq!(json["is_module"], false, "{file}");
@@ -150,7 +151,8 @@ fn the_doctor_says_what_is_missing_and_what_to_do() {
     for (language, remedy) in [
         ("Rust", "rustup"),
         ("Go", "GOOS=wasip1"),
-        ("C and C++", "lld"),
+        ("C", "lld"),
+        ("C++", "libc++-dev-wasm32"),
     ] {
         let toolchain = found("toolchains", language);
         assert_eq!(toolchain["is_well"], false);
@@ -160,14 +162,16 @@ fn the_doctor_says_what_is_missing_and_what_to_do() {
 }
 
 #[test]
-fn a_compiler_for_c_without_linker_and_library_is_not_enough() {
+fn a_compiler_for_c_without_linker_and_libraries_is_not_enough() {
     let guests = Guests::new();
     let directory = guests.path().join("programs");
     fs::create_dir(&directory).unwrap();
     let clang = directory.join("clang");
-    let found = |script: &str| {
-        fs::write(&clang, script).unwrap();
-        fs::set_permissions(&clang, Permissions::from_mode(0o755)).unwrap();
+    let found = |language: &str, script: &str| {
+        for clang in [&clang, &directory.join("clang++")] {
+            fs::write(clang, script).unwrap();
+            fs::set_permissions(clang, Permissions::from_mode(0o755)).unwrap();
+        }
         let mut command = guests.lunatic();
         command
             .args(["doctor", "--json"])
@@ -176,16 +180,26 @@ fn a_compiler_for_c_without_linker_and_library_is_not_enough() {
         let doctor = ran(&mut command);
         let json: Value = serde_json::from_str(&doctor.code(0).out).unwrap();
         let mut toolchains = json["toolchains"].as_array().unwrap().iter();
-        let c = toolchains.find(|it| it["what"] == "C and C++").unwrap();
+        let c = toolchains.find(|it| it["what"] == language).unwrap();
         (
             c["is_well"] == true,
             c["found"].as_str().unwrap().to_owned(),
         )
     };
     let alone = "#!/bin/sh\n[ $1 = --version ] && echo clang 1 && exit\necho ${2##*=}\n";
-    let (is_well, what) = found(alone);
+    let (is_well, what) = found("C", alone);
     assert!(!is_well);
     assert_eq!(what, "clang 1, without `wasm-ld` and a C library");
     let whole = alone.replace("echo ${2", "echo /usr/lib/${2");
-    assert_eq!(found(&whole), (true, "clang 1".to_owned()));
+    assert_eq!(found("C", &whole), (true, "clang 1".to_owned()));
+    assert_eq!(found("C++", &whole), (true, "clang 1".to_owned()));
+    let of_c = whole.replace(
+        "echo /usr",
+        "[ $2 = -print-file-name=libc++.a ] && echo libc++.a && exit\necho /usr",
+    );
+    assert_eq!(found("C", &of_c), (true, "clang 1".to_owned()));
+    assert_eq!(
+        found("C++", &of_c),
+        (false, "clang 1, without a C++ library".to_owned())
+    );
 }

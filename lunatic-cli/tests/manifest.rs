@@ -256,6 +256,22 @@ fn a_permanent_child_that_ends_normally_is_advised_to_be_transient() {
 }
 
 #[test]
+fn that_no_child_runs_any_more_is_told() {
+    let manifest =
+        format!("{ONE}module = \"prints.wat\"\nargs = [\"once\"]\nrestart = \"transient\"\n");
+    let mut running = Running::start(&manifest);
+    running.prints(&["once"]);
+    let mut said = BufReader::new(running.child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("no child runs any more") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0);
+    }
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+}
+
+#[test]
 fn paths_begin_at_the_manifest() {
     let guests = Guests::new();
     let app = guests.0.path().join("app");

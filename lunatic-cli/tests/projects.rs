@@ -482,6 +482,57 @@ fn what_cannot_be_a_new_project_is_told() {
 }
 
 #[test]
+fn names_are_those_of_the_language_of_the_template() {
+    let guests = Guests::new();
+    // It is a package of Go's, and a keyword of Rust.
+    for (template, name) in [("go", "fmt"), ("assemblyscript", "as"), ("c", "fn")] {
+        let args = ["new", "--template", template, name];
+        guests.run(&args).code(0).prints(&format!("made `{name}`"));
+    }
+    let module = fs::read_to_string(guests.path().join("fmt/go.mod")).unwrap();
+    assert!(module.starts_with("module example.com/fmt\n"), "{module}");
+    for (template, name) in [("go", "vendor"), ("assemblyscript", "node_modules")] {
+        let args = ["new", "--template", template, name];
+        guests.run(&args).code(1).says(&["take `my-"]);
+    }
+}
+
+#[test]
+fn what_the_compiler_of_a_new_project_lacks_is_told() {
+    let guests = Guests::new();
+    for (template, hint) in [
+        ("c", "clang"),
+        ("go", "https://go.dev"),
+        ("assemblyscript", "npm"),
+    ] {
+        let mut command = guests.lunatic();
+        command
+            .args(["new", "--template", template, &format!("in-{template}")])
+            .env("PATH", guests.path());
+        ran(&mut command).code(0).prints(hint);
+    }
+}
+
+#[test]
+fn a_new_project_in_a_workspace_stands_alone_unless_it_is_a_member() {
+    let guests = Guests::new();
+    guests.file(
+        "Cargo.toml",
+        "[workspace]\nmembers = [\"guests/*\"]\nexclude = [\"others\"]\n",
+    );
+    for (path, stands_alone) in [("squares", true), ("guests/a", false), ("others/a", false)] {
+        guests.run(&["new", path]).code(0);
+        let manifest = guests.path().join(path).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        assert_eq!(text.contains("\n[workspace]\n"), stands_alone, "{path}");
+        let mut cargo = Command::new("cargo");
+        cargo.args(["metadata", "--no-deps", "--offline", "--format-version=1"]);
+        // Cargo refuses what is in a workspace by its place and not by its members.
+        ran(cargo.current_dir(guests.path().join(path))).code(0);
+    }
+}
+
+#[test]
 fn a_project_in_a_directory_with_a_space_is_entered_by_what_is_printed() {
     let guests = Guests::new();
     let made = guests.run(&["new", "--template", "c", "my projects/squares"]);

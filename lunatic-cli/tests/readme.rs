@@ -62,3 +62,11 @@ fn the_diner_can_be_visited_at_once() {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
 }
+
+#[test]
+fn the_ticker_can_be_reloaded_at_once() {
+    let Some(said) = pasted("ticker_v1.wat &", &[]) else {
+        return;
+    };
+    assert_eq!(said.matches(": 1 moved").count(), 2, "{said}");
+}

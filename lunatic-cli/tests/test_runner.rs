@@ -230,12 +230,24 @@ fn wrong_options_are_a_usage_error() {
     test(&["--shuffle", "cards"]).code(2);
 }
 
+#[test]
+fn wrong_options_behind_cargo_test_are_told_as_others() {
+    let suite = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/suite.wat");
+    let mut command = lunatic();
+    command
+        .env("CARGO_MANIFEST_DIR", "/")
+        .args(["run", suite, "--no-such-option"]);
+    ran(&mut command)
+        .code(2)
+        .says(&["--no-such-option", "`cargo test -- --help`"]);
+}
+
 /// Tests that do not end by themselves.
 const HANGING: &str = r##"(module
     (import "lunatic::message" "receive" (func $receive (param i32 i32 i64) (result i32)))
     (memory (export "memory") 1)
-    (func $for_ever (loop $again (br $again)))
-    (func $starts_working (call $for_ever))
+    (func $_ZN4work8for_ever17h0123456789abcdefE (loop $again (br $again)))
+    (func $starts_working (call $_ZN4work8for_ever17h0123456789abcdefE))
     (func (export "#lunatic_test_works") (call $starts_working))
     (func (export "#lunatic_test_#panic_#waits")
         (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1))))
@@ -261,7 +273,7 @@ fn a_test_whose_time_is_up_is_named_and_shows_what_it_did() {
         .prints(
             "---- works stdout ----\n\
              note: it took longer than 500ms, and was ended\n\
-             it was running\n   0: for_ever\n   1: starts_working\n",
+             it was running\n   0: work::for_ever\n   1: starts_working\n",
         )
         .prints("1 passed; 2 failed; ");
 }

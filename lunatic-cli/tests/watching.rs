@@ -220,6 +220,15 @@ fn a_program_that_has_ended_is_not_started_again_for_a_file_with_the_same_conten
 }
 
 #[test]
+fn a_file_that_its_command_does_not_make_is_told_of() {
+    let runtimes = Runtimes::new();
+    let args = ["run", "--watch", "--build", "true", "misspelt.wat"];
+    let program = Watched::start(runtimes.lunatic(&args));
+    program.says("has not made `misspelt.wat`");
+    program.interrupt(130);
+}
+
+#[test]
 fn a_command_makes_the_file_whenever_a_source_changes() {
     let runtimes = Runtimes::new();
     let directory = runtimes.guests.path();
@@ -352,4 +361,6 @@ fn a_command_without_a_watch_is_a_mistake() {
     let runtimes = Runtimes::new();
     let ran = runtimes.run(&["run", "--build", "true", "app.wat"]);
     ran.code(2).says(&["--watch"]);
+    let ran = runtimes.run(&["run", "--build", "true", "--invoke", "add", "app.wat"]);
+    ran.code(2).says(&["--build"]);
 }

@@ -111,7 +111,7 @@ pub use load_error::LoadError;
 pub use loader::Loader;
 pub use memory_layout::MemoryLayout;
 pub use memory_limiter::MemoryLimiter;
-pub use module::{Module, ModuleRecord, WeakModule};
+pub use module::{CompiledModule, Module, ModuleRecord, WeakModule};
 pub use module_hash::ModuleHash;
 pub use module_info::ModuleInfo;
 pub use module_limits::{ExceedsModuleLimit, ModuleLimit, ModuleLimits};

@@ -73,6 +73,29 @@ impl<T: 'static> Drop for Inner<T> {
     }
 }
 
+/// What there is of a [`Module`] in types of wasmtime's. It is apart from the rest, so that who uses
+/// modules need not know the engine.
+pub trait CompiledModule {
+    /// The module as wasmtime has it, for profilers: what instances without a budget run,
+    /// as long as there are guarded memories if there are few of them.
+    fn compiled(&self) -> &wasmtime::Module;
+
+    /// The type of an exported function, if there is one of this name.
+    fn exported_function(&self, name: &str) -> Option<FuncType>;
+}
+
+impl<T: InstanceState> CompiledModule for Module<T> {
+    fn compiled(&self) -> &wasmtime::Module {
+        self.inner.code().linked().module()
+    }
+
+    fn exported_function(&self, name: &str) -> Option<FuncType> {
+        let mut exports = self.compiled().exports();
+        let export = exports.find(|export| export.name() == name)?;
+        export.ty().func().cloned()
+    }
+}
+
 impl<T: 'static> ModuleRecord<T> {
     /// The module.
     pub fn module(&self) -> &Module<T> {
@@ -305,12 +328,6 @@ impl<T: InstanceState> Module<T> {
         Ok(())
     }
 
-    /// The module as wasmtime has it, for profilers: what instances without a budget run,
-    /// as long as there are guarded memories if there are few of them.
-    pub fn compiled(&self) -> &wasmtime::Module {
-        self.inner.code().linked().module()
-    }
-
     /// The name that it gives itself in its name section; `None` if it gives none.
     pub fn name(&self) -> Option<&str> {
         self.inner.code().linked().module().name()
@@ -327,13 +344,6 @@ impl<T: InstanceState> Module<T> {
             }
             _ => None,
         })
-    }
-
-    /// The type of an exported function, if there is one of this name.
-    pub fn exported_function(&self, name: &str) -> Option<FuncType> {
-        let mut exports = self.inner.code().linked().module().exports();
-        let export = exports.find(|export| export.name() == name)?;
-        export.ty().func().cloned()
     }
 
     /// Makes an instance: its memory, tables and globals, then its start function.

@@ -10,8 +10,8 @@ use std::thread;
 use futures_lite::future::block_on;
 use lunatic_account::Account;
 use lunatic_engine::{
-    Budget, Engine, EngineConfig, HostFunctionType, InstanceState, LoadError, Loader, MemoryLayout,
-    MemoryLimiter, Module, ModuleLimits, Results,
+    Budget, CompiledModule, Engine, EngineConfig, HostFunctionType, InstanceState, LoadError,
+    Loader, MemoryLayout, MemoryLimiter, Module, ModuleLimits, Results,
 };
 use tempfile::TempDir;
 use wasmtime::Val;

@@ -68,8 +68,8 @@ pub struct Inspection {
     /// The host function it waits in, with its namespace: `lunatic::message::receive`
     /// for example. `None` if it was running, or its instance is being made.
     pub waiting_in: Option<&'static str>,
-    /// The functions of the guest that are active, the innermost first, with their names
-    /// cut if they are long. Empty where `memory` is 0 for the reasons given there, and in a
+    /// The functions of the guest that are active, the innermost first, with their names as they
+    /// stand in the source if they are symbols of Rust or C++, cut if they are long. Empty where `memory` is 0 for the reasons given there, and in a
     /// description.
     pub backtrace: Vec<String>,
     /// What the other parts of its state tell, in no order. Empty where `backtrace` is.

@@ -46,11 +46,25 @@ enum Outcome {
 ///
 /// - `fetch`: whether packages with toolchains are installed below `target/languages`.
 pub(crate) fn main(fetch: bool) -> Result<()> {
+    if fetch {
+        rows::fetch(&folder()?)?;
+    }
+    write_table(&try_all()?)
+}
+
+/// Builds and runs the programs whose toolchain is there. The table stays as it is.
+pub(crate) fn check() -> Result<()> {
+    try_all().map(|_| ())
+}
+
+fn folder() -> Result<PathBuf> {
     let folder = workspace::target_dir().join("languages");
     fs::create_dir_all(&folder)?;
-    if fetch {
-        rows::fetch(&folder)?;
-    }
+    Ok(folder)
+}
+
+fn try_all() -> Result<Vec<Outcome>> {
+    let folder = folder()?;
     let lunatic = programs::build_only("lunatic")?;
     let sources = crate::guests::workspace().join("languages");
     let mut outcomes = Vec::new();
@@ -73,12 +87,11 @@ pub(crate) fn main(fetch: bool) -> Result<()> {
         }
         outcomes.push(outcome);
     }
-    write_table(&outcomes)?;
     let works = outcomes
         .iter()
         .filter(|outcome| matches!(outcome, Outcome::Works { .. }));
     println!("{} of {} languages were tried", works.count(), ROWS.len());
-    Ok(())
+    Ok(outcomes)
 }
 
 fn try_row(

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::tally::Tally;
 use crate::{
-    cargo, command, compat, guests, loom, package, simulate, smallest, tidy, toolchain, workspace,
+    cargo, command, compat, guests, languages, loom, package, simulate, smallest, tidy, toolchain,
+    workspace,
 };
 
 /// The number of seeds for which the simulation of clusters is run.
@@ -54,6 +55,7 @@ impl Run {
         self.step("simulation", |_| simulate())?;
         self.step("packages", |_| package::main(false))?;
         self.step("examples", |_| examples())?;
+        self.step("languages", |_| languages::check())?;
         self.step("loom", |_| loom::main())?;
         self.step("compat", compat)
     }

@@ -58,7 +58,7 @@ pub(super) async fn of(process: &Process) -> Result<ProcessDetail, Refusal> {
     };
     if let Some(inspection) = inspection {
         let functions = inspection.backtrace.iter();
-        detail.backtrace = functions.map(|name| function(name)).collect();
+        detail.backtrace = functions.map(|name| cut(name)).collect();
         inspection
             .details
             .into_iter()
@@ -76,11 +76,6 @@ fn last_messages(process: &Process) -> Vec<QueuedMessage> {
         bytes: bytes as u64,
     };
     last.map(message).collect()
-}
-
-/// The name of a function as it is written in Rust, without its hash, if it is one of Rust.
-fn function(name: &str) -> String {
-    cut(&format!("{:#}", rustc_demangle::demangle(name)))
 }
 
 fn add(detail: &mut ProcessDetail, told: Detail) {

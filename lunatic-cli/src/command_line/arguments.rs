@@ -214,7 +214,7 @@ pub(crate) struct Run {
     /// arguments, and print what it returns.
     ///
     /// If the module is a library (a reactor of WASI), its `_initialize` is called before.
-    #[arg(long, value_name = "EXPORT", conflicts_with_all = ["watch", "bench"])]
+    #[arg(long, value_name = "EXPORT", conflicts_with_all = ["watch", "build", "bench"])]
     pub(crate) invoke: Option<String>,
 
     /// End the program after this time, for example 500ms, 5s, 2m or 1h, with exit code 124.
@@ -387,12 +387,20 @@ fn place_of_command(words: &[OsString]) -> usize {
     place.min(words.len())
 }
 
-/// What is said of colours before the command.
+/// What is said of colours in a line that may be wrong: before the command, or among its flags.
 pub(crate) fn color(words: &[OsString]) -> ColorChoice {
-    let before = &words[..place_of_command(words)];
-    let mut flags = before.iter().map(|word| word.to_string_lossy());
-    let last = flags.next_back().unwrap_or_default();
-    let choice = last.strip_prefix("--color=").unwrap_or(&last);
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let mut choice = "";
+    for (place, word) in words.iter().enumerate() {
+        if word == "--" {
+            break;
+        }
+        choice = match (word.strip_prefix("--color="), &**word) {
+            (Some(value), _) => value,
+            (None, "--color") => words.get(place + 1).map_or("", |value| value),
+            _ => continue,
+        };
+    }
     match choice {
         "always" => ColorChoice::Always,
         "never" => ColorChoice::Never,
@@ -531,6 +539,32 @@ mod tests {
             (&["lunatic"], "lunatic"),
         ] {
             assert_eq!(command_in(&words(line)), command, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_colours_is_known_though_the_rest_of_the_line_is_wrong() {
+        for (line, choice) in [
+            (
+                &["lunatic", "--color", "never", "ps", "--nonsense"][..],
+                ColorChoice::Never,
+            ),
+            (
+                &["lunatic", "ps", "--nonsense", "--color=always"],
+                ColorChoice::Always,
+            ),
+            (
+                &["lunatic", "run", "--color", "never", "--nonsense"],
+                ColorChoice::Never,
+            ),
+            (&["lunatic", "run", "--color"], ColorChoice::Auto),
+            (
+                &["lunatic", "run", "--nonsense", "--", "--color", "never"],
+                ColorChoice::Auto,
+            ),
+            (&["lunatic", "--nonsense"], ColorChoice::Auto),
+        ] {
+            assert_eq!(color(&words(line)), choice, "{line:?}");
         }
     }
 

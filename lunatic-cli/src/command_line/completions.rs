@@ -34,8 +34,9 @@ pub(crate) struct Man {
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     dir: Option<PathBuf>,
 
-    /// The command whose page is printed; without one, it is that of the program.
-    command: Option<String>,
+    /// The command whose page is printed, for example `run` or `cluster init`; without one, it is
+    /// that of the program.
+    command: Vec<String>,
 }
 
 /// Prints what makes a shell complete the command line.
@@ -60,16 +61,15 @@ pub(crate) fn man(man: &Man) -> Result<ExitCode, Problem> {
         return print_line(format_args!("manual pages are in {shown}"));
     }
     command.build();
-    let page = match &man.command {
-        None => clap_mangen::Man::new(command),
-        Some(name) => {
-            let Some(found) = command.find_subcommand(name) else {
-                return Err(Problem::new(format!("there is no command `{name}`"))
-                    .help("`lunatic help` lists the commands"));
-            };
-            clap_mangen::Man::new(found.clone())
-        }
-    };
+    let mut found = &command;
+    for name in &man.command {
+        found = found.find_subcommand(name).ok_or_else(|| {
+            let names = man.command.join(" ");
+            Problem::new(format!("there is no command `{names}`"))
+                .help("`lunatic help` lists the commands")
+        })?;
+    }
+    let page = clap_mangen::Man::new(found.clone());
     let mut text = Vec::new();
     page.render(&mut text)
         .map_err(|error| Problem::new(format!("cannot write a manual page: {error}")))?;

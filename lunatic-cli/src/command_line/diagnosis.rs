@@ -60,6 +60,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
             problem.help("check the path; it is taken from the current directory")
         }
         ErrorKind::IsADirectory => problem.help("name the .wasm or .wat file inside of it"),
+        ErrorKind::PermissionDenied => problem.help(
+            "it has to be readable for the user who runs `lunatic`: `ls -l` shows for whom it is",
+        ),
         _ => problem,
     }
 }
@@ -72,9 +75,10 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>, Problem> {
     let read = io::stdin().lock().take(MAX).read_to_end(&mut bytes);
     read.map_err(|error| Problem::new(format!("cannot read standard input: {error}")))?;
     match bytes.is_empty() {
-        true => Err(Problem::new(
-            "standard input is empty, and was to be a module",
-        )),
+        true => Err(
+            Problem::new("standard input is empty, and was to be a module")
+                .help("pass one: `cat app.wasm | lunatic run -`, or name the file"),
+        ),
         false => Ok(bytes),
     }
 }

@@ -47,6 +47,14 @@ impl Finding {
     }
 }
 
+/// What a language lacks to be compiled for guests here, and how to get it. `None` if it lacks nothing.
+///
+/// - `language`: as it is called in what `lunatic doctor` prints.
+pub(crate) fn missing_toolchain(language: &str) -> Option<String> {
+    let found = toolchains::toolchain(language)?;
+    (!found.is_well).then(|| format!("{language}: {}; {}", found.found, found.means))
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     versions: Vec<Finding>,

@@ -198,8 +198,11 @@ fn named(variable: &str) -> Result<Option<(String, String)>, Problem> {
 
 fn read_env_file(path: &PathBuf) -> Result<Vec<(String, String)>, Problem> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Problem::new(format!("cannot read --env-file `{shown}`: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::new(format!("cannot read --env-file `{shown}`: {error}")).help(
+            "name a text file whose lines are K=V; its path is taken from the current directory",
+        )
+    })?;
     let mut variables = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();

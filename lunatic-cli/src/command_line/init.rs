@@ -41,7 +41,10 @@ pub(crate) fn init() -> Result<ExitCode, Problem> {
     let text = match fs::read_to_string(CONFIG) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Problem::new(format!("cannot read {CONFIG}: {error}"))),
+        Err(error) => {
+            return Err(Problem::new(format!("cannot read {CONFIG}: {error}"))
+                .help("it has to be a text file; move it away or mend it, nothing was changed"));
+        }
     };
     let (changed, mut told) = edit(&text)?;
     if changed != text {

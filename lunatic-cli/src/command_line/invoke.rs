@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use lunatic_engine::Module;
+use lunatic_engine::{CompiledModule, Module};
 use wasmtime::{FuncType, ValType};
 
 use crate::command_line::problem::Problem;

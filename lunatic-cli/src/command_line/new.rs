@@ -1,15 +1,17 @@
 //! `lunatic new`: a project that builds, runs and has a test.
 
+mod workspace;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::command_line::init;
 use crate::command_line::output::print_line;
 use crate::command_line::problem::Problem;
 use crate::command_line::shell::quoted;
+use crate::command_line::{doctor, init};
 
 /// A project that is to be made.
 #[derive(Debug, Args)]
@@ -129,6 +131,19 @@ impl Template {
         RUST.iter().chain(own).copied().collect()
     }
 
+    /// What its compiler lacks, and how to get it.
+    fn missing_tool(self) -> Option<String> {
+        let language = match self {
+            Template::Bin | Template::Server | Template::Supervised => {
+                return init::missing_target();
+            }
+            Template::C => "C",
+            Template::Go => "Go",
+            Template::AssemblyScript => "AssemblyScript",
+        };
+        doctor::missing_toolchain(language)
+    }
+
     /// What one types next.
     fn next(self) -> &'static str {
         match self {
@@ -147,10 +162,16 @@ impl Template {
     }
 }
 
+/// What a manifest has in a workspace that the project is no member of.
+const STANDS_ALONE: &str = "
+# It is compiled for another target than the workspace around it, and is no member of it.
+[workspace]
+";
+
 /// Makes a project.
 pub(crate) fn new(new: &New) -> Result<ExitCode, Problem> {
     let path = &new.path;
-    let name = name(path)?;
+    let name = new.template.name(path)?;
     if path.exists() {
         return Err(
             Problem::new(format!("`{}` is there already", path.display())).help(
@@ -162,20 +183,61 @@ pub(crate) fn new(new: &New) -> Result<ExitCode, Problem> {
     for (file, text) in new.template.files() {
         write(&path.join(file), &text.replace("{{name}}", name))?;
     }
+    if new.template.is_rust() && workspace::refuses(path) {
+        let manifest = path.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).unwrap_or_default();
+        write(&manifest, &format!("{text}{STANDS_ALONE}"))?;
+    }
     let shown = path.to_string_lossy();
     let next = new.template.next();
     let directory = quoted(&shown);
     let mut text = format!("made `{shown}`\n\n  cd {directory}\n  {next}");
-    if new.template.is_rust()
-        && let Some(hint) = init::missing_target()
-    {
+    if let Some(hint) = new.template.missing_tool() {
         text.push_str(&format!("\n\n{hint}"));
     }
     print_line(text)
 }
 
-/// The name of a project in a directory, if it can be that of a package.
-fn name(path: &Path) -> Result<&str, Problem> {
+impl Template {
+    /// The names that no project can have in its language, each with what has it.
+    fn taken(self) -> &'static [(&'static str, &'static [&'static str])] {
+        match self {
+            Template::Bin | Template::Server | Template::Supervised => &[
+                ("of a package that the project needs", &DEPENDENCIES),
+                ("of a library of Rust", &LIBRARIES),
+                ("of a directory that cargo makes", &DIRECTORIES),
+                ("that is a keyword of Rust", &KEYWORDS),
+            ],
+            Template::Go => &[(
+                "of a directory that Go treats in a way of its own",
+                &["vendor"],
+            )],
+            Template::AssemblyScript => &[("of a directory that npm makes", &["node_modules"])],
+            Template::C => &[],
+        }
+    }
+
+    /// The name of a project in a directory, if it can be that of a package.
+    fn name(self, path: &Path) -> Result<&str, Problem> {
+        let name = plain_name(path)?;
+        let in_code = name.replace('-', "_");
+        let mut taken = self.taken().iter();
+        match taken.find(|(_, names)| names.contains(&&*in_code)) {
+            None => Ok(name),
+            Some((why, _)) => {
+                Err(not_a_name(name)
+                    .help(format!("it is a name {why}; take `my-{name}` for example")))
+            }
+        }
+    }
+}
+
+fn not_a_name(name: &str) -> Problem {
+    Problem::new(format!("`{name}` cannot be the name of a project"))
+}
+
+/// The last part of a path, if it has only letters, digits, and what joins words.
+fn plain_name(path: &Path) -> Result<&str, Problem> {
     let Some(name) = path.file_name() else {
         let shown = path.display();
         return Err(
@@ -189,23 +251,10 @@ fn name(path: &Path) -> Result<&str, Problem> {
     let is_inner = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
     let is_name = |name: &&str| name.starts_with(is_letter) && name.chars().all(is_inner);
     let shown = name.to_string_lossy();
-    let problem = || Problem::new(format!("`{shown}` cannot be the name of a project"));
-    let name = name.to_str().filter(is_name).ok_or_else(|| {
-        problem().help("take a letter from a to z, and then such letters, digits, `-` and `_`")
-    })?;
-    let taken = [
-        ("of a package that the project needs", &DEPENDENCIES[..]),
-        ("of a library of Rust", &LIBRARIES),
-        ("of a directory that cargo makes", &DIRECTORIES),
-        ("that is a keyword of Rust", &KEYWORDS),
-    ];
-    let in_code = name.replace('-', "_");
-    match taken.iter().find(|(_, names)| names.contains(&&*in_code)) {
-        None => Ok(name),
-        Some((why, _)) => {
-            Err(problem().help(format!("it is a name {why}; take `my-{name}` for example")))
-        }
-    }
+    name.to_str().filter(is_name).ok_or_else(|| {
+        not_a_name(&shown)
+            .help("take a letter from a to z, and then such letters, digits, `-` and `_`")
+    })
 }
 
 const DEPENDENCIES: [&str; 2] = ["lunatic", "serde"];
@@ -228,5 +277,8 @@ fn write(path: &Path, text: &str) -> Result<(), Problem> {
     let directory = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(directory)
         .and_then(|()| fs::write(path, text))
-        .map_err(|error| Problem::new(format!("cannot write `{}`: {error}", path.display())))
+        .map_err(|error| {
+            Problem::new(format!("cannot write `{}`: {error}", path.display()))
+                .help("name a directory where you may write, and with space left")
+        })
 }

@@ -42,10 +42,13 @@ pub(crate) fn write_line(line: impl fmt::Display) -> Result<Written, Problem> {
     match try_print(&line) {
         Ok(()) => Ok(Written::Yes),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Written::NobodyReads),
-        Err(error) => Err(Problem::new(format!(
-            "cannot print to standard output: {error}"
-        ))),
+        Err(error) => Err(not_printed(&error)),
     }
+}
+
+/// Standard output cannot be written.
+pub(crate) fn not_printed(error: &io::Error) -> Problem {
+    Problem::new(format!("cannot print to standard output: {error}"))
 }
 
 /// Prints a line to standard error, behind what has been logged up to now.

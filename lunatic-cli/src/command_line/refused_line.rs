@@ -1,7 +1,7 @@
 //! What is said of a command line that cannot be understood.
 
 use std::ffi::OsString;
-use std::process;
+use std::{io, process};
 
 use clap::ColorChoice;
 use clap::error::ErrorKind;
@@ -22,7 +22,16 @@ pub(super) fn exit(error: &clap::Error, line: &Line, color: ColorChoice) -> ! {
     match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => match error.print() {
+            Ok(()) => process::exit(error.exit_code()),
+            // Nobody reads it any more.
+            Err(failed) if failed.kind() == io::ErrorKind::BrokenPipe => process::exit(1),
+            Err(failed) => {
+                output::not_printed(&failed).print();
+                log_writer::flush();
+                process::exit(1)
+            }
+        },
         ErrorKind::MissingSubcommand => {
             // As without any argument. Nobody is told that standard error is closed.
             anstream::eprint!("{}", arguments::command().render_help().ansi());
@@ -89,7 +98,10 @@ fn problem(text: &str, line: &Line) -> Problem {
     match tip.filter(|tip| !tip.starts_with("to pass ")) {
         Some(tip) => problem.help(tip),
         None => {
-            let command = command_of(usage).unwrap_or_else(|| line.command.clone());
+            let program = line.command.split(' ').next().unwrap_or_default();
+            let command = command_of(usage)
+                .filter(|command| command.starts_with(program))
+                .unwrap_or_else(|| line.command.clone());
             problem.help(format!("`{command} --help` lists what can be given"))
         }
     }

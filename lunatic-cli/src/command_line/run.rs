@@ -1,6 +1,6 @@
 //! `lunatic run`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use async_io::Timer;
 use futures_lite::future;
 use lunatic_account::AccountLimits;
-use lunatic_engine::{MemoryLayout, Module};
+use lunatic_engine::{CompiledModule, MemoryLayout, Module};
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
 use lunatic_process::{ExitReason, FailureKind};
 use lunatic_wasi::ConfigError;
@@ -140,11 +140,24 @@ fn is_for_cargo(run: &Run) -> bool {
         && !run.guest_args().any(|arg| arg == "--bench")
 }
 
-/// Whether a file is where cargo puts binaries that have tests. What a program contains is
-/// no sure sign of Rust's test runner: some test runners are programs.
+/// Whether a file is where cargo puts binaries that have tests, and named as those are. What a
+/// program contains is no sure sign of Rust's test runner: some test runners are programs.
 fn is_built_to_test(path: &Path) -> bool {
     let folder = path.parent().and_then(Path::file_name);
-    folder.is_some_and(|folder| folder == "deps")
+    match folder.and_then(OsStr::to_str) {
+        Some("deps") => true,
+        // An example to run has no hash behind its name.
+        Some("examples") => path.file_stem().is_some_and(ends_with_hash),
+        _ => false,
+    }
+}
+
+/// Whether a name ends with a hyphen and the sixteen digits by which cargo tells builds apart.
+fn ends_with_hash(name: &OsStr) -> bool {
+    let hash = name.to_str().and_then(|name| name.rsplit_once('-'));
+    hash.is_some_and(|(_, hash)| {
+        hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 async fn run_program(
@@ -350,4 +363,29 @@ fn indented(backtrace: &str) -> String {
         true => text + "\n" + line,
         false => text + "\n    " + line,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binaries_with_tests_are_known_by_where_cargo_puts_them() {
+        let is_built_to_test = |path| is_built_to_test(Path::new(path));
+        assert!(is_built_to_test(
+            "target/wasm32-wasip1/debug/deps/app-0123456789abcdef.wasm"
+        ));
+        assert!(is_built_to_test(
+            "debug/examples/my-app-0123456789abcdef.wasm"
+        ));
+        for path in [
+            "debug/examples/app.wasm",
+            "debug/examples/my-app.wasm",
+            "debug/examples/my-0123456789abcdeg.wasm",
+            "debug/app-0123456789abcdef.wasm",
+            "app.wasm",
+        ] {
+            assert!(!is_built_to_test(path), "{path}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
+use async_channel::Sender;
 use futures_lite::future;
 use lunatic_distributed::Node;
 use lunatic_process::ExitReason;
@@ -152,7 +153,8 @@ async fn supervise(
     node: Option<&Node>,
 ) -> Result<Ended, Problem> {
     let seen = Arc::new(Seen::default());
-    let spec = watched(spec, &seen);
+    let (sender, child_has_ended) = async_channel::bounded(1);
+    let spec = watched(spec, &seen, sender);
     let started = async { Ok(spec.start(runtime.environment(), None).await) };
     let interrupted = async { Err(signals.next().await) };
     let supervisor = match future::or(started, interrupted).await {
@@ -169,6 +171,20 @@ async fn supervise(
         });
         Ended::ByItself(reason, gave_up)
     };
+    let idle = async {
+        loop {
+            if child_has_ended.recv().await.is_err() {
+                return future::pending().await;
+            }
+            let counts = supervisor.count_children().await;
+            if counts.is_ok_and(|counts| counts.active == 0) {
+                tracing::warn!(
+                    "no child runs any more; Ctrl-C ends the program, and with `significant = true` \
+                     for a child and `auto_shutdown` it ends by itself"
+                );
+            }
+        }
+    };
     let interrupted = async {
         signals.next().await;
         if let Some(node) = node {
@@ -180,13 +196,19 @@ async fn supervise(
         log_writer::hurry();
         Ended::BySignal(code)
     };
-    Ok(future::or(ended, interrupted).await)
+    Ok(future::or(ended, future::or(interrupted, idle)).await)
 }
 
 /// The tree, with an eye on whether its root gives up.
-fn watched(spec: Spec, seen: &Arc<Seen>) -> Spec {
+///
+/// - `child_has_ended`: is told when a child has ended that is not started again.
+fn watched(spec: Spec, seen: &Arc<Seen>, child_has_ended: Sender<()>) -> Spec {
     let seen = seen.clone();
     spec.observer(move |path, event| {
+        if let SupervisorEvent::Ended { .. } = event {
+            // One that waits to be looked at is enough.
+            child_has_ended.try_send(()).ok();
+        }
         let SupervisorEvent::GivingUp { child, reason, .. } = event else {
             return;
         };

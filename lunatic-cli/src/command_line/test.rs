@@ -10,7 +10,7 @@ use crate::command_line::arguments::{Run, Test};
 use crate::command_line::problem::Problem;
 use crate::command_line::run::{check_dirs, start_runtime};
 use crate::command_line::testing::Source;
-use crate::command_line::{diagnosis, logging, output, testing};
+use crate::command_line::{diagnosis, logging, output, refused_line, testing};
 use crate::{Config, Runtime};
 
 /// Test failures are told by the runner; a test that makes processes fail on
@@ -20,7 +20,10 @@ const LOG_FILTER: &str = "error";
 /// Runs the tests of a file.
 pub(crate) fn test(test: Test) -> Result<ExitCode, Problem> {
     logging::start(LOG_FILTER)?;
-    let bytes = diagnosis::read(&test.path)?;
+    let bytes = match test.path.as_os_str() == "-" {
+        true => diagnosis::read_stdin()?,
+        false => diagnosis::read(&test.path)?,
+    };
     let has_harness = testing::has_harness(&bytes);
     let config = match test.from_manifest.config(&test.path)? {
         Some(mut config) => {
@@ -68,8 +71,18 @@ pub(crate) async fn run_by_cargo(
         #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
         color: ColorChoice,
     }
-    let name = OsString::from("lunatic");
-    let line = Line::parse_from(std::iter::once(name).chain(run.guest_args()));
+    const PROGRAM: &str = "lunatic run <test binary>";
+    let words: Vec<_> = std::iter::once(OsString::from(PROGRAM))
+        .chain(run.guest_args())
+        .collect();
+    let line = Line::try_parse_from(&words).unwrap_or_else(|error| {
+        let asked = "cargo test --";
+        refused_line::exit(
+            &error,
+            &refused_line::Line::of(asked, &words),
+            ColorChoice::Auto,
+        )
+    });
     output::choose_colors(line.color);
     let config = match run.from_manifest.config(&run.path())? {
         Some(mut config) => {

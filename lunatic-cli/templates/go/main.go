@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"{{name}}/lunatic"
+	"example.com/{{name}}/lunatic"
 )
 
 func square(parent lunatic.PID, argument []byte) {

@@ -38,7 +38,7 @@ fn function(frame: &FrameInfo) -> String {
 
 /// A name as it stands in the source, if it is a symbol of Rust or C++; the beginning of it if it
 /// is long.
-fn readable(symbol: &str) -> String {
+pub(super) fn readable(symbol: &str) -> String {
     if symbol.len() > MAX_SYMBOL {
         return start_of(symbol).to_owned();
     }

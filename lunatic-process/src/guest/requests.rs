@@ -8,6 +8,7 @@ use lunatic_engine::Module;
 use pin_project_lite::pin_project;
 use wasmtime::{StoreContextMut, WasmBacktrace};
 
+use crate::guest::backtrace::readable;
 use crate::guest::state::GuestProcess;
 use crate::guest::{Config, ProcessHost};
 use crate::info::{Detail, Inspection};
@@ -165,7 +166,7 @@ fn short(name: &str) -> String {
 fn function_name(frame: &wasmtime::FrameInfo) -> String {
     let named = frame.symbols().iter().find_map(|symbol| symbol.name());
     match named.or(frame.func_name()) {
-        Some(name) => short(name),
+        Some(name) => readable(name),
         None => format!("function {}", frame.func_index()),
     }
 }

@@ -125,7 +125,10 @@ const fn need(what: &'static str, flag: Option<&'static str>) -> Need {
 impl Description {
     /// What the bytes say, binary or text; as far as that can be read.
     pub(super) fn of(bytes: &[u8]) -> Description {
-        let mut description = Description::default();
+        let mut description = Description {
+            bytes: bytes.len(),
+            ..Description::default()
+        };
         let Ok(wasm) = wat::parse_bytes(bytes) else {
             return description;
         };

@@ -116,7 +116,12 @@ fn linux() -> Vec<Finding> {
                 "2: never",
                 "address space counts as memory: few processes; sysctl vm.overcommit_memory=0",
             ),
-            mode => Finding::new("vm.overcommit_memory", true, mode.to_string(), ""),
+            mode => Finding::new(
+                "vm.overcommit_memory",
+                true,
+                mode.to_string(),
+                "address space does not count as memory: a process takes what it writes",
+            ),
         });
     }
     findings.push(descriptors());

@@ -11,30 +11,45 @@ use crate::command_line::doctor::Finding;
 /// A program that takes longer to tell its version is not waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The languages, in the order in which they are listed.
+const LANGUAGES: [&str; 7] = ["Rust", "C", "C++", "Zig", "Go", "TinyGo", "AssemblyScript"];
+
 pub(super) fn toolchains() -> Vec<Finding> {
-    vec![
-        rust(),
-        c(),
-        by_version(
+    LANGUAGES.into_iter().filter_map(toolchain).collect()
+}
+
+/// What there is of one language; `None` if it is none of [`LANGUAGES`].
+pub(super) fn toolchain(language: &str) -> Option<Finding> {
+    Some(match language {
+        "Rust" => rust(),
+        "C" => c(&C),
+        "C++" => c(&CPP),
+        "Zig" => by_version(
             "Zig",
             "zig",
             &["version"],
             "zig build-exe -target wasm32-wasi",
         ),
-        by_version("Go", "go", &["version"], "GOOS=wasip1 GOARCH=wasm go build"),
-        by_version(
+        "Go" => by_version(
+            "Go",
+            "go",
+            &["version"],
+            "GOOS=wasip1 GOARCH=wasm go build; Go is at https://go.dev/dl",
+        ),
+        "TinyGo" => by_version(
             "TinyGo",
             "tinygo",
             &["version"],
-            "tinygo build -target=wasip1",
+            "tinygo build -target=wasip1; TinyGo is at https://tinygo.org",
         ),
-        by_version(
+        "AssemblyScript" => by_version(
             "AssemblyScript",
             "npm",
             &["--version"],
             "npm install assemblyscript @assemblyscript/wasi-shim (the version is that of npm)",
         ),
-    ]
+        _ => return None,
+    })
 }
 
 fn rust() -> Finding {
@@ -59,32 +74,64 @@ fn rust() -> Finding {
     }
 }
 
-/// A compiler alone makes no program: it needs a linker and a library.
-fn c() -> Finding {
-    const LANGUAGE: &str = "C and C++";
-    const USAGE: &str = "clang --target=wasm32-wasi; it needs lld and a C library: Debian's lld, \
-                         wasi-libc and libclang-rt-dev-wasm32, or wasi-sdk";
-    let Some(version) = output("clang", &["--version"]) else {
-        return Finding::new(LANGUAGE, false, "there is no `clang`", USAGE);
+/// What clang compiles.
+struct Clang {
+    language: &'static str,
+    program: &'static str,
+    usage: &'static str,
+    /// What it needs: the question to clang where that is, and its name.
+    parts: &'static [(&'static str, &'static str)],
+}
+
+const C: Clang = Clang {
+    language: "C",
+    program: "clang",
+    usage: "clang --target=wasm32-wasi; it needs lld and a C library: Debian's lld, wasi-libc and \
+            libclang-rt-dev-wasm32, or wasi-sdk",
+    parts: &[LINKER, C_LIBRARY],
+};
+
+const CPP: Clang = Clang {
+    language: "C++",
+    program: "clang++",
+    usage: "clang++ --target=wasm32-wasi -fno-exceptions; it needs what C needs, and a C++ library: \
+            Debian's libc++-dev-wasm32 and libc++abi-dev-wasm32, or wasi-sdk",
+    parts: &[
+        LINKER,
+        C_LIBRARY,
+        ("-print-file-name=libc++.a", "a C++ library"),
+    ],
+};
+
+const LINKER: (&str, &str) = ("-print-prog-name=wasm-ld", "`wasm-ld`");
+const C_LIBRARY: (&str, &str) = ("-print-file-name=crt1.o", "a C library");
+
+/// A compiler alone makes no program: it needs a linker and libraries.
+fn c(clang: &Clang) -> Finding {
+    let Clang {
+        language,
+        program,
+        usage,
+        parts,
+    } = *clang;
+    let Some(version) = output(program, &["--version"]) else {
+        let found = format!("there is no `{program}`");
+        return Finding::new(language, false, found, usage);
     };
     // Of what it does not find, clang prints the name alone.
     let has = |what: &str| {
-        let path = output("clang", &["--target=wasm32-wasi", what]);
+        let path = output(program, &["--target=wasm32-wasi", what]);
         path.is_some_and(|path| Path::new(&path).is_absolute())
     };
-    let parts = [
-        ("-print-prog-name=wasm-ld", "`wasm-ld`"),
-        ("-print-file-name=crt1.o", "a C library"),
-    ];
     let missing = parts.iter().filter(|(what, _)| !has(what));
     let missing: Vec<_> = missing.map(|(_, name)| *name).collect();
     match missing.is_empty() {
-        true => Finding::new(LANGUAGE, true, version, USAGE),
+        true => Finding::new(language, true, version, usage),
         false => Finding::new(
-            LANGUAGE,
+            language,
             false,
             format!("{version}, without {}", missing.join(" and ")),
-            USAGE,
+            usage,
         ),
     }
 }

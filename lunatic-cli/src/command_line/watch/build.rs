@@ -192,6 +192,15 @@ impl Build {
             self.say(&format!(
                 "has failed ({status}); what it has made before stays"
             ));
+            return;
+        }
+        let mut results = self.results.iter().map(|path| self.here.join(path));
+        if let Some(missing) = results.find(|path| !path.exists()) {
+            let missing = missing.strip_prefix(&self.here).unwrap_or(&missing);
+            self.say(&format!(
+                "has not made `{}`, which is waited for",
+                missing.display()
+            ));
         }
     }
 
