@@ -210,6 +210,10 @@ impl Reactor {
             return;
         }
         let due = times.take_due(Instant::now());
+        // Another thread may have begun to wait, and this one has the event of the clock.
+        if self.doorbell.is_waiting() {
+            self.set_clock(&mut times);
+        }
         drop(times);
         for waker in due {
             waker.wake();
