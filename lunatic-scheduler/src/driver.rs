@@ -8,6 +8,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 /// Waits for something else than tasks, and wakes the tasks that wait for it. A scheduler has one
 /// worker at a time wait in it; see [`Builder::driver`](crate::Builder::driver).
 pub trait Driver: Send + Sync {
@@ -41,12 +43,11 @@ pub(crate) struct Driving {
     counters: Counters,
 }
 
-/// They lie on cache lines of their own: each worker reads one before each task.
 #[derive(Debug, Default)]
-#[repr(align(128))]
 struct Counters {
-    /// Whether a worker that works is to look before its next task.
-    is_due: AtomicBool,
+    /// Whether a worker that works is to look before its next task. Each worker reads it before each
+    /// task.
+    is_due: CachePadded<AtomicBool>,
     /// When somebody last looked, in nanoseconds of the scheduler.
     looked: AtomicU64,
     /// How often a worker has begun to drive, and what that was at the previous tick.
