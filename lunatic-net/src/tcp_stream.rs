@@ -1,11 +1,11 @@
 //! A TCP connection.
 
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lunatic_reactor::{Rest, Source};
+use lunatic_reactor::Source;
 
 use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
@@ -127,14 +127,9 @@ impl TcpStream {
         mut read: impl FnMut(&mut dyn Read) -> io::Result<usize>,
     ) -> Result<usize, StreamError> {
         let operation = async {
-            let attempt = |socket: &net::TcpStream| {
-                let mut reader = Reader::new(socket);
-                let count = read(&mut reader)?;
-                Ok((count, reader.rest))
-            };
-            Ok(self.0.socket.read_some_with(attempt).await?)
+            let attempt = |mut socket: &net::TcpStream| read(&mut socket);
+            Ok(self.0.socket.read_with(attempt).await?)
         };
-        self.expect_if_it_does_not_wait(&self.0.read_limit);
         self.0.reading.run(&self.0.read_limit, operation).await
     }
 
@@ -161,15 +156,7 @@ impl TcpStream {
             let attempt = |socket: &net::TcpStream| peek(&mut Peeker(socket));
             Ok(self.0.socket.read_with(attempt).await?)
         };
-        self.expect_if_it_does_not_wait(&self.0.peek_limit);
         self.0.reading.run(&self.0.peek_limit, operation).await
-    }
-
-    /// Has an operation with a time limit of 0 look for what has arrived.
-    fn expect_if_it_does_not_wait(&self, limit: &TimeLimit) {
-        if limit.get() == Some(Duration::ZERO) {
-            self.0.socket.expect_readable();
-        }
     }
 
     /// Writes some of the bytes, and returns how many.
@@ -210,9 +197,6 @@ impl TcpStream {
             let attempt = |mut socket: &net::TcpStream| write(&mut socket);
             Ok(self.0.socket.write_with(attempt).await?)
         };
-        if self.0.write_limit.get() == Some(Duration::ZERO) {
-            self.0.socket.expect_writable();
-        }
         self.0.writing.run(&self.0.write_limit, operation).await
     }
 
@@ -244,44 +228,6 @@ impl TcpStream {
     /// Sets how long a peek may take, in whole milliseconds, for all handles.
     pub fn set_peek_timeout(&self, limit: Option<Duration>) {
         self.0.peek_limit.set(limit);
-    }
-}
-
-/// Reads a socket, and notes whether that has left anything.
-struct Reader<'a> {
-    socket: &'a net::TcpStream,
-    rest: Rest,
-}
-
-impl Reader<'_> {
-    fn new(socket: &net::TcpStream) -> Reader<'_> {
-        Reader {
-            socket,
-            rest: Rest::Perhaps,
-        }
-    }
-
-    /// - `room`: how many bytes could have been read.
-    fn note(&mut self, count: usize, room: usize) {
-        // At the end of the stream, each read returns 0.
-        if count > 0 && count < room {
-            self.rest = Rest::Nothing;
-        }
-    }
-}
-
-impl Read for Reader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.socket.read(buffer)?;
-        self.note(count, buffer.len());
-        Ok(count)
-    }
-
-    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let count = self.socket.read_vectored(buffers)?;
-        let room = buffers.iter().map(|buffer| buffer.len()).sum();
-        self.note(count, room);
-        Ok(count)
     }
 }
 

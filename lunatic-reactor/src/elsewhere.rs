@@ -19,15 +19,6 @@ pub struct Source<S: AsFd>(Async<S>);
 #[derive(Debug, Clone, Copy)]
 pub struct Known(());
 
-/// What an operation has left; see [`Source::read_some_with`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
-    /// There was less than it could have taken, so that there is nothing left.
-    Nothing,
-    /// It does not know.
-    Perhaps,
-}
-
 impl<S: AsFd> Source<S> {
     /// Makes a descriptor one that does not block.
     ///
@@ -53,20 +44,6 @@ impl<S: AsFd> Source<S> {
         self.0.read_with(read).await
     }
 
-    /// Like [`read_with`](Source::read_with).
-    ///
-    /// # Errors
-    ///
-    /// Fails if `read` does.
-    pub async fn read_some_with<R>(
-        &self,
-        mut read: impl FnMut(&S) -> io::Result<(R, Rest)>,
-    ) -> io::Result<R> {
-        self.0
-            .read_with(|io| read(io).map(|(output, _)| output))
-            .await
-    }
-
     /// Calls `write` until it returns something else than
     /// [`WouldBlock`](std::io::ErrorKind::WouldBlock), each time when there may be room.
     ///
@@ -76,12 +53,6 @@ impl<S: AsFd> Source<S> {
     pub async fn write_with<R>(&self, write: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
         self.0.write_with(write).await
     }
-
-    /// Makes the next read call the system, as each does here.
-    pub fn expect_readable(&self) {}
-
-    /// Makes the next write call the system, as each does here.
-    pub fn expect_writable(&self) {}
 
     /// Returns what is known now, which is nothing.
     pub fn known(&self) -> Known {

@@ -77,11 +77,11 @@ mod readiness;
 pub mod readiness;
 
 #[cfg(all(not(target_os = "linux"), not(lunatic_loom)))]
-pub use elsewhere::{Driver, Known, Rest, Source, Timer, start};
+pub use elsewhere::{Driver, Known, Source, Timer, start};
 #[cfg(all(target_os = "linux", not(lunatic_loom)))]
 pub use {
     driver::Driver,
-    source::{Known, Rest, Source},
+    source::{Known, Source},
     timer::Timer,
 };
 

@@ -300,12 +300,11 @@ impl Reactor {
 impl Readiness {
     fn handle(&self, flags: EventFlags) {
         let is_broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
-        let is_read_closed = is_broken || flags.contains(EventFlags::RDHUP);
-        if is_read_closed || flags.contains(EventFlags::IN) {
-            self.read.set(is_read_closed);
+        if is_broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
+            self.read.set();
         }
         if is_broken || flags.contains(EventFlags::OUT) {
-            self.write.set(is_broken);
+            self.write.set();
         }
     }
 }

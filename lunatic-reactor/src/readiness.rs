@@ -29,12 +29,10 @@ use std::sync::{
 
 /// An operation may succeed.
 const READY: usize = 1;
-/// The direction is closed, or the descriptor has an error: every operation has a result at once.
-const CLOSED: usize = 2;
 /// There may be wakers in the list.
-const AWAITED: usize = 4;
+const AWAITED: usize = 2;
 /// What an event adds to the word.
-const TICK: usize = 8;
+const TICK: usize = 4;
 
 /// One direction of a descriptor. At first it counts as ready, so that the first operation is tried.
 pub struct Direction {
@@ -78,11 +76,8 @@ impl Direction {
     }
 
     /// Records an event, and wakes all that wait.
-    ///
-    /// - `is_closed`: whether operations have a result at once from now on.
-    pub fn set(&self, is_closed: bool) {
-        let bits = if is_closed { READY | CLOSED } else { READY };
-        let set = |state: usize| Some(state.wrapping_add(TICK) | bits);
+    pub fn set(&self) {
+        let set = |state: usize| Some(state.wrapping_add(TICK) | READY);
         let before = self
             .state
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, set);
@@ -98,25 +93,10 @@ impl Direction {
         }
     }
 
-    /// Counts as ready again, so that the next operation is tried.
-    pub fn assume(&self) {
-        self.state.fetch_or(READY, Ordering::SeqCst);
-    }
-
     /// Records that an operation would have blocked, unless there was an event since `seen`, which
     /// was taken before the operation.
-    pub fn clear(&self, seen: Seen) {
-        self.clear_bits(seen, READY | CLOSED);
-    }
-
-    /// Records that an operation has taken all there was. If the direction is closed, it stays ready,
-    /// as the next operation has to tell that.
-    pub fn drain(&self, seen: Seen) {
-        self.clear_bits(seen, READY);
-    }
-
-    fn clear_bits(&self, Seen(seen): Seen, bits: usize) {
-        let clear = |state: usize| (state / TICK == seen / TICK).then_some(state & !bits);
+    pub fn clear(&self, Seen(seen): Seen) {
+        let clear = |state: usize| (state / TICK == seen / TICK).then_some(state & !READY);
         // It fails if there was an event.
         let _ = self
             .state
@@ -147,7 +127,7 @@ impl Direction {
 
 impl Seen {
     fn if_ready(state: usize) -> Option<Seen> {
-        (state & (READY | CLOSED) != 0).then_some(Seen(state))
+        (state & READY != 0).then_some(Seen(state))
     }
 }
 

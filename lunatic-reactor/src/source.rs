@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};
 
 use crate::reactor::Reactor;
-use crate::readiness::Seen;
+use crate::readiness::{Direction, Seen};
 use crate::sources::Readiness;
 
 /// A socket, or another descriptor that can be waited for, without blocking a thread.
@@ -50,15 +50,6 @@ pub struct Known {
     write: Seen,
 }
 
-/// What an operation has left; see [`Source::read_some_with`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
-    /// There was less than it could have taken, so that there is nothing left.
-    Nothing,
-    /// It does not know.
-    Perhaps,
-}
-
 impl<S: AsFd> Source<S> {
     /// Makes a descriptor one that does not block, and makes it known to the kernel.
     ///
@@ -85,68 +76,39 @@ impl<S: AsFd> Source<S> {
         &self.io
     }
 
-    /// Calls `read` until it returns something else than [`ErrorKind::WouldBlock`], each time when
-    /// there may be something to read.
+    /// Calls `read` until it returns something else than [`ErrorKind::WouldBlock`]: at once, then each
+    /// time when there may be something to read.
     ///
     /// # Errors
     ///
     /// Fails if `read` does.
-    pub async fn read_with<R>(&self, mut read: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
-        self.read_some_with(|io| read(io).map(|output| (output, Rest::Perhaps)))
-            .await
+    pub async fn read_with<R>(&self, read: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
+        self.attempt(&self.readiness.read, read).await
     }
 
-    /// Like [`read_with`](Source::read_with), for an operation on a stream of bytes that knows
-    /// whether it has left something. If it has not, the next operation waits without a system call
-    /// that would only find that.
-    ///
-    /// # Errors
-    ///
-    /// Fails if `read` does.
-    pub async fn read_some_with<R>(
-        &self,
-        mut read: impl FnMut(&S) -> io::Result<(R, Rest)>,
-    ) -> io::Result<R> {
-        let direction = &self.readiness.read;
-        loop {
-            let seen = direction.ready().await;
-            match read(&self.io) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => direction.clear(seen),
-                Ok((output, Rest::Nothing)) => {
-                    direction.drain(seen);
-                    return Ok(output);
-                }
-                outcome => return outcome.map(|(output, _)| output),
-            }
-        }
-    }
-
-    /// Calls `write` until it returns something else than [`ErrorKind::WouldBlock`], each time when
-    /// there may be room.
+    /// Calls `write` until it returns something else than [`ErrorKind::WouldBlock`]: at once, then each
+    /// time when there may be room.
     ///
     /// # Errors
     ///
     /// Fails if `write` does.
-    pub async fn write_with<R>(&self, mut write: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
-        let direction = &self.readiness.write;
+    pub async fn write_with<R>(&self, write: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
+        self.attempt(&self.readiness.write, write).await
+    }
+
+    async fn attempt<R>(
+        &self,
+        direction: &Direction,
+        mut operation: impl FnMut(&S) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let mut seen = direction.seen();
         loop {
-            let seen = direction.ready().await;
-            match write(&self.io) {
+            match operation(&self.io) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => direction.clear(seen),
                 outcome => return outcome,
             }
+            seen = direction.ready().await;
         }
-    }
-
-    /// Makes the next read call the system, although nothing may have arrived: for an operation that
-    /// does not wait, as its time limit is 0.
-    pub fn expect_readable(&self) {
-        self.readiness.read.assume();
-    }
-
-    /// Makes the next write call the system; see [`expect_readable`](Source::expect_readable).
-    pub fn expect_writable(&self) {
-        self.readiness.write.assume();
     }
 
     /// Returns what is known now: to be called before an operation on [`get_ref`](Source::get_ref),

@@ -44,6 +44,17 @@ pub struct Idle {
 /// No worker drives.
 const NOBODY: usize = usize::MAX;
 
+/// How a worker waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It does not: it was taken off the list.
+    Over,
+    /// Until it is unparked.
+    Park,
+    /// In the driver.
+    Drive,
+}
+
 /// A worker that is to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Woken {
@@ -90,15 +101,20 @@ impl Idle {
         })
     }
 
-    /// Lets a sleeping worker drive, and returns true, unless another one does or the worker was
-    /// taken off the list. It drives until it calls [`stay_awake`](Idle::stay_awake).
-    pub fn begin_driving(&self, worker: usize) -> bool {
+    /// Returns how a sleeping worker waits. If it is to drive, it does so until it calls
+    /// [`stay_awake`](Idle::stay_awake).
+    ///
+    /// - `has_driver`: whether there is anything to drive.
+    pub fn rest(&self, worker: usize, has_driver: bool) -> Rest {
         let sleepers = self.sleepers();
-        let may_drive = !self.is_driven() && sleepers.contains(&worker);
-        if may_drive {
-            self.driving.store(worker, Ordering::SeqCst);
+        if !sleepers.contains(&worker) {
+            return Rest::Over;
         }
-        may_drive
+        if !has_driver || self.is_driven() {
+            return Rest::Park;
+        }
+        self.driving.store(worker, Ordering::SeqCst);
+        Rest::Drive
     }
 
     /// Returns whether a worker drives.
@@ -164,10 +180,5 @@ impl Idle {
     /// Locks the list of sleepers. Nothing panics while the lock is held.
     fn sleepers(&self) -> MutexGuard<'_, Vec<usize>> {
         self.sleepers.lock().expect("the lock is not poisoned")
-    }
-
-    /// Returns whether a worker is on the list of sleepers.
-    pub fn is_asleep(&self, worker: usize) -> bool {
-        self.sleepers().contains(&worker)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use lunatic_account::Share;
 
 use crate::driver::Driving;
+use crate::idle::Rest;
 use crate::queues::{Arrivals, Own, OwnQueues};
 use crate::scheduler::{Runnable, Shared};
 
@@ -170,12 +171,16 @@ impl Worker {
         self.shared.processors.rest(self.number);
         self.own.begin_rest(self.shared.now());
         let shared = self.shared.clone();
-        while shared.idle.is_asleep(self.number) && !shared.is_stopped() {
-            match &shared.driving {
-                Some(driving) if shared.idle.begin_driving(self.number) => {
-                    return self.drive(driving);
-                }
-                _ => thread::park(),
+        loop {
+            let rest = shared.idle.rest(self.number, shared.driving.is_some());
+            // Whoever stops the scheduler later wakes this one, however it waits.
+            if shared.is_stopped() {
+                break;
+            }
+            match (rest, &shared.driving) {
+                (Rest::Over, _) => break,
+                (Rest::Drive, Some(driving)) => return self.drive(driving),
+                (Rest::Park | Rest::Drive, _) => thread::park(),
             }
         }
         self.awake();
@@ -183,11 +188,6 @@ impl Worker {
 
     /// Waits in the driver, until something has happened or this worker is woken.
     fn drive(&mut self, driving: &Driving) {
-        // Whoever stops the scheduler later wakes this one.
-        if self.shared.is_stopped() {
-            self.awake();
-            return;
-        }
         driving.begin_wait();
         let own = self.own.clone();
         own.drive(Arrivals::Own, || {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread::{self, Thread};
-use lunatic_scheduler::idle::{Idle, Woken};
+use lunatic_scheduler::idle::{Idle, Rest, Woken};
 
 /// The scheduler without its tasks: a queue is how many there are.
 struct Model {
@@ -139,12 +139,15 @@ impl Model {
             let tasks_left = self.done.load(Ordering::SeqCst) < self.tasks;
             if self.queued.load(Ordering::SeqCst) == 0 && tasks_left {
                 let mut events = None;
-                while self.idle.is_asleep(number) && self.done.load(Ordering::SeqCst) < self.tasks {
-                    match &self.driver {
-                        Some(driver) if self.idle.begin_driving(number) => {
-                            if self.done.load(Ordering::SeqCst) < self.tasks {
-                                events = Some(driver.wait());
-                            }
+                loop {
+                    let rest = self.idle.rest(number, self.driver.is_some());
+                    if self.done.load(Ordering::SeqCst) >= self.tasks {
+                        break;
+                    }
+                    match (rest, &self.driver) {
+                        (Rest::Over, _) => break,
+                        (Rest::Drive, Some(driver)) => {
+                            events = Some(driver.wait());
                             break;
                         }
                         _ => thread::park(),
