@@ -5,8 +5,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_io::Timer;
 use futures_lite::future;
+use lunatic_reactor::Timer;
 
 /// The result of a host function whose time limit is over.
 pub const TIMED_OUT: u32 = 9027;
@@ -94,7 +94,7 @@ impl Deadline {
     #[inline]
     pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
-            Some(timer) => Pin::new(&mut **timer).poll(cx).map(|_| ()),
+            Some(timer) => Pin::new(&mut **timer).poll(cx),
             None => Poll::Pending,
         }
     }

@@ -596,7 +596,7 @@ fn start_scheduler(
     environments: Environments,
 ) -> io::Result<Scheduler> {
     let (works, rests) = (engine.clone(), engine.clone());
-    let scheduler = Scheduler::builder()
+    let scheduler = reactor::drive_by(Scheduler::builder())?
         .on_work(move || works.ticker().enter())
         .on_rest(move || rests.ticker().leave())
         .workers(workers.unwrap_or_else(lunatic_blocking::cores))

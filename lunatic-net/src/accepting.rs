@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use async_io::{Async, Timer};
+use lunatic_reactor::{Source, Timer};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
@@ -21,7 +21,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(320);
 
 /// A connection that was accepted.
 pub(crate) struct Accepted {
-    pub(crate) socket: Async<TcpStream>,
+    pub(crate) socket: Source<TcpStream>,
     pub(crate) peer: SocketAddr,
     /// What counts as a stream of the root that has accepted it.
     pub(crate) open: Option<OpenStream>,
@@ -31,11 +31,11 @@ impl Kind for TcpListener {
     const GIVES_STREAMS: bool = true;
 
     /// Listens at an address.
-    fn bind(address: SocketAddr, standing: Standing) -> Result<Async<TcpListener>, BindError> {
+    fn bind(address: SocketAddr, standing: Standing) -> Result<Source<TcpListener>, BindError> {
         let failed = |source| BindError { address, source };
-        let listener = Async::<TcpListener>::bind(address).map_err(failed)?;
+        let listener = TcpListener::bind(address).map_err(failed)?;
         rustix::net::listen(&listener, standing.backlog()).map_err(|errno| failed(errno.into()))?;
-        Ok(listener)
+        Source::new(listener).map_err(failed)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -72,7 +72,7 @@ pub(crate) async fn accept(listener: &Bound<TcpListener>) -> Result<Accepted, Ac
 async fn accept_one(listener: &Bound<TcpListener>) -> io::Result<Accepted> {
     let take = |listener: &TcpListener, open| Ok((listener.accept()?, open));
     let ((socket, peer), open) = listener.take_with(take).await?;
-    let socket = Async::new(socket)?;
+    let socket = Source::new(socket)?;
     do_not_delay(&socket);
     Ok(Accepted { socket, peer, open })
 }

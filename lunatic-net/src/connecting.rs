@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::task::Poll;
 use std::time::Duration;
 
-use async_io::Async;
 use lunatic_account::{Account, Charge, Kind};
+use lunatic_reactor::Source;
 
 use crate::errors::ConnectError;
 use crate::time_limit::within;
@@ -19,8 +19,8 @@ const HEAD_START: Duration = Duration::from_millis(250);
 const MOST_ATTEMPTS: usize = 8;
 
 /// Connects, with the time limit of the system only.
-pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, ConnectError> {
-    let socket = Async::<TcpStream>::connect(address)
+pub(crate) async fn connect(address: SocketAddr) -> Result<Source<TcpStream>, ConnectError> {
+    let socket = Source::<TcpStream>::connect(address)
         .await
         .map_err(|source| ConnectError::Unreachable { address, source })?;
     do_not_delay(&socket);
@@ -40,7 +40,7 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<Async<TcpStream>, Con
 pub(crate) async fn connect_any(
     addresses: &[SocketAddr],
     payer: Option<&Account>,
-) -> Option<Result<(Async<TcpStream>, SocketAddr), ConnectError>> {
+) -> Option<Result<(Source<TcpStream>, SocketAddr), ConnectError>> {
     let mut waiting = addresses.iter().copied();
     let mut attempts = Vec::new();
     let mut failure = None;
@@ -101,7 +101,7 @@ impl Descriptors<'_> {
 
 /// Sets `TCP_NODELAY`, so that a small answer does not wait for a delayed
 /// acknowledgement of the other side. Guests have no function for that.
-pub(crate) fn do_not_delay(socket: &Async<TcpStream>) {
+pub(crate) fn do_not_delay(socket: &Source<TcpStream>) {
     if let Err(error) = socket.get_ref().set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }

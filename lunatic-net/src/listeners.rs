@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{self, SocketAddr};
+use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use async_io::Async;
+use lunatic_reactor::Source;
 use parking_lot::Mutex;
 
 use crate::active_generation::ActiveGeneration;
@@ -99,12 +100,12 @@ pub(crate) struct Entry<S: Kind> {
 }
 
 /// A kind of socket that is bound to an address.
-pub(crate) trait Kind: Sized + fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Kind: AsFd + Sized + fmt::Debug + Send + Sync + 'static {
     /// Whether what is taken from it is a stream that counts.
     const GIVES_STREAMS: bool;
 
     /// - `standing`: for whom, which says how many connections may wait to be accepted.
-    fn bind(address: SocketAddr, standing: Standing) -> Result<Async<Self>, BindError>;
+    fn bind(address: SocketAddr, standing: Standing) -> Result<Source<Self>, BindError>;
 
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
@@ -137,14 +138,14 @@ pub(crate) struct Bound<S: Kind> {
 
 /// A socket that is bound, as all roots have it.
 #[derive(Debug)]
-struct Shared<S> {
-    socket: Async<S>,
+struct Shared<S: AsFd> {
+    socket: Source<S>,
     active: ActiveGeneration,
     _counted: OpenSocket,
 }
 
-impl<S> Shared<S> {
-    fn new(socket: Async<S>) -> Shared<S> {
+impl<S: AsFd> Shared<S> {
+    fn new(socket: Source<S>) -> Shared<S> {
         Shared {
             socket,
             active: ActiveGeneration::default(),
@@ -354,7 +355,7 @@ impl<S: Kind> Bound<S> {
         }))
     }
 
-    pub(crate) fn socket(&self) -> &Async<S> {
+    pub(crate) fn socket(&self) -> &Source<S> {
         &self.shared.socket
     }
 
@@ -362,7 +363,7 @@ impl<S: Kind> Bound<S> {
         self.socket().get_ref().local_addr()
     }
 
-    /// Waits for something to arrive and has `take` take it, as [`Async::read_with`]
+    /// Waits for something to arrive and has `take` take it, as [`Source::read_with`]
     /// does. While a later root takes what arrives, it only waits.
     ///
     /// - `take`: is also given what counts as a stream of this root. It counts before it

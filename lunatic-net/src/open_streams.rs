@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use async_io::Timer;
+use lunatic_reactor::Timer;
 
 /// Counts the open streams of a root.
 ///

@@ -5,7 +5,7 @@ use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_io::Async;
+use lunatic_reactor::Source;
 
 use crate::connecting;
 use crate::errors::{ConnectError, StreamError};
@@ -48,7 +48,7 @@ pub struct TcpStream(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    socket: Async<net::TcpStream>,
+    socket: Source<net::TcpStream>,
     /// Held by the operation that reads or peeks.
     reading: OperationLock,
     /// Held by the operation that writes.
@@ -71,7 +71,7 @@ impl TcpStream {
         Ok(TcpStream::new(connecting::connect(address).await?, None))
     }
 
-    pub(crate) fn new(socket: Async<net::TcpStream>, open: Option<OpenStream>) -> TcpStream {
+    pub(crate) fn new(socket: Source<net::TcpStream>, open: Option<OpenStream>) -> TcpStream {
         TcpStream(Arc::new(Shared {
             socket,
             reading: OperationLock::new(),

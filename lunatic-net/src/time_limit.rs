@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
+use lunatic_reactor::Timer;
 
 /// A time limit that all handles of a socket share.
 #[derive(Debug)]
@@ -50,9 +50,8 @@ pub(crate) async fn within<F: Future>(limit: Option<Duration>, operation: F) -> 
 
 /// A timer that is set once for many operations.
 ///
-/// Setting a timer can take a system call, which wakes the thread that waits for
-/// timers. A server with a time limit for each request would make it for each request.
-/// So the timer of an operation that is done stays set. When it fires, the operation of
+/// Setting a timer takes a lock that all share, and can take a system call. A server with a
+/// time limit for each request would do both for each request. So the timer of an operation that is done stays set. When it fires, the operation of
 /// that moment sets it again for the rest of its time.
 #[derive(Debug, Default)]
 pub(crate) struct ReusableTimer {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::sync::Arc;
 
-use async_io::Async;
+use lunatic_reactor::Source;
 use parking_lot::Mutex;
 
 use crate::errors::BindError;
@@ -35,8 +35,9 @@ pub struct UdpSocket(Arc<Bound<net::UdpSocket>>);
 impl Kind for net::UdpSocket {
     const GIVES_STREAMS: bool = false;
 
-    fn bind(address: SocketAddr, _standing: Standing) -> Result<Async<net::UdpSocket>, BindError> {
-        Async::<net::UdpSocket>::bind(address).map_err(|source| BindError { address, source })
+    fn bind(address: SocketAddr, _standing: Standing) -> Result<Source<net::UdpSocket>, BindError> {
+        let socket = net::UdpSocket::bind(address).and_then(Source::new);
+        socket.map_err(|source| BindError { address, source })
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

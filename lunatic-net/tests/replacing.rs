@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use async_io::Timer;
 use certificates::Authority;
 use futures_lite::future::{self, block_on, poll_once, yield_now};
 use lunatic_net::{
     Listeners, TcpListener, TcpStream, TlsConnector, TlsIdentity, TlsListener, TlsStream, UdpSocket,
 };
+use lunatic_reactor::Timer;
 use lunatic_testkit::{wait, wait_until};
 
 fn local() -> SocketAddr {

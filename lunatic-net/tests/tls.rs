@@ -316,7 +316,7 @@ fn who_polls_a_handshake_makes_no_signature_that_takes_long() {
         let mut both = Box::pin(both);
         for _ in 0..20 {
             assert!(poll_once(&mut both).await.is_none());
-            async_io::Timer::after(Duration::from_millis(10)).await;
+            lunatic_reactor::Timer::after(Duration::from_millis(10)).await;
         }
         drop(go_on);
         both.await.0.unwrap();

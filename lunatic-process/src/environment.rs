@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use event_listener::Event;
 use lunatic_account::{Account, Kind};
 use lunatic_mailbox::{Mailbox, NodeId, Pid};
+use lunatic_reactor::Timer;
 use lunatic_scheduler::Scheduler;
 
 use crate::counters::{EnvironmentMark, MailboxLengths, ProcessCounters};

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use async_io::Timer;
 use event_listener::EventListener;
 use lunatic_error::{MAX_LOGGED_BYTES, on_one_line};
+use lunatic_reactor::Timer;
 use tracing::Level;
 
 use crate::death_notices::{DeathNotices, undisturbed};

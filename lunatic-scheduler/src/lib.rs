@@ -11,6 +11,7 @@
 //! - `processors`: on which processors the workers run.
 //! - `stats`: [`SchedulerStats`], what is counted.
 //! - `idle`: which workers sleep, and which one is woken for a task.
+//! - `driver`: [`Driver`], what a worker without tasks waits for besides them.
 //!
 //! # Invariants
 //!
@@ -18,7 +19,11 @@
 //!   thread pool.
 //! - Each worker calls the hooks of [`Builder::on_work`] and [`Builder::on_rest`]
 //!   alternately. An idle scheduler uses no CPU time.
+//! - If there is a [`Driver`], one sleeping worker waits in it. While none does, workers look between
+//!   two tasks.
 
+#[cfg(not(lunatic_loom))]
+mod driver;
 #[cfg(not(lunatic_loom))]
 #[allow(unreachable_pub, reason = "the model check is outside of the crate")]
 mod idle;
@@ -37,6 +42,8 @@ mod stats;
 #[cfg(not(lunatic_loom))]
 mod worker;
 
+#[cfg(not(lunatic_loom))]
+pub use driver::Driver;
 #[cfg(not(lunatic_loom))]
 pub use scheduler::{Builder, Scheduler};
 #[cfg(not(lunatic_loom))]

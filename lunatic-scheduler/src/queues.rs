@@ -69,7 +69,21 @@ pub(crate) struct Own {
     queue: Worker<Runnable>,
     /// Tasks that wait until there are no others.
     aside: Worker<Runnable>,
+    /// Where tasks go that are woken now.
+    arrivals: Cell<Arrivals>,
     shared: Arc<Shared>,
+}
+
+/// Where the tasks go that are woken on the thread of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrivals {
+    /// A task wakes them, and the last one runs next.
+    Next,
+    /// The driver wakes them for a worker that has no others. They go to its own queue, in their
+    /// order, where others can steal them.
+    Own,
+    /// The driver wakes them while the worker has other tasks, which they are not to wait for.
+    Common,
 }
 
 /// The queues that only one worker puts tasks into.
@@ -194,6 +208,7 @@ impl Own {
             preferred: Cell::new(0),
             queue: queues.queue,
             aside: queues.aside,
+            arrivals: Cell::new(Arrivals::Next),
             shared,
         });
         OWN.set(Some(own.clone()));
@@ -261,6 +276,10 @@ impl Own {
         OWN.try_with(|own| {
             let own = own.try_borrow().ok()?;
             let own = own.as_ref()?;
+            let arrivals = own.arrivals.get();
+            if arrivals == Arrivals::Common {
+                return None;
+            }
             let task = task.take_if(|task| Arc::ptr_eq(&own.shared, &task.metadata().shared))?;
             let others_can_help = match yields {
                 true => own.push_last(task),
@@ -268,6 +287,7 @@ impl Own {
                     own.put_aside(task);
                     true
                 }
+                false if arrivals == Arrivals::Own => own.push_last(task),
                 false => own.push_next(task),
             };
             if others_can_help {
@@ -277,6 +297,13 @@ impl Own {
         })
         .ok();
         task.map_or(Ok(()), Err)
+    }
+
+    /// Calls the driver, and has the tasks that it wakes on this thread go to a queue.
+    pub(crate) fn drive(&self, arrivals: Arrivals, driver: impl FnOnce()) {
+        self.arrivals.set(arrivals);
+        driver();
+        self.arrivals.set(Arrivals::Next);
     }
 
     /// Puts a task into the slot, and the previous one into the queue. Returns whether there was a

@@ -15,6 +15,7 @@ use async_task::{Builder as TaskBuilder, ScheduleInfo, WithInfo};
 use lunatic_account::Share;
 use pin_project_lite::pin_project;
 
+use crate::driver::{Driver, Driving, Task};
 use crate::idle::Idle;
 use crate::processors::Processors;
 use crate::queues::{Own, OwnQueues, Queues};
@@ -78,6 +79,7 @@ pub struct Scheduler {
 pub struct Builder {
     workers: Option<NonZeroUsize>,
     hooks: Hooks,
+    driver: Option<Box<dyn Driver>>,
 }
 
 /// The functions that every worker calls when it finds a task after a rest, and when it finds no
@@ -109,6 +111,8 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle,
     pub(crate) processors: Processors,
     pub(crate) hooks: Hooks,
+    /// What workers wait for besides tasks.
+    pub(crate) driving: Option<Driving>,
     stopped: AtomicBool,
     started: Instant,
     /// All workers; set before anything is spawned.
@@ -142,8 +146,9 @@ impl Scheduler {
         task.schedule();
     }
 
-    /// Returns a function that lets other workers run the tasks that a busy worker holds back. Any
-    /// one thread must call it about every millisecond while any worker works.
+    /// Returns a function that lets other workers run the tasks that a busy worker holds back, and
+    /// sees to it that somebody looks at the [driver](Builder::driver). Any one thread must call it
+    /// about every millisecond while any worker works.
     ///
     /// A task that is woken by another task is run next by the same worker, and other workers do
     /// not take it. If that worker runs the same task during several calls of the function, the
@@ -162,11 +167,13 @@ impl Scheduler {
     pub fn offer_held_back_tasks(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = Arc::downgrade(&self.shared);
         move || {
-            if let Some(shared) = shared.upgrade()
-                && shared.queues.empty_slots_of_busy_workers()
-            {
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            if shared.queues.empty_slots_of_busy_workers() {
                 shared.wake_someone();
             }
+            shared.watch_driver();
         }
     }
 
@@ -191,6 +198,10 @@ impl Scheduler {
         self.shared.stopped.store(true, Ordering::SeqCst);
         for thread in self.shared.threads.get().into_iter().flatten() {
             thread.unpark();
+        }
+        if let Some(driving) = &self.shared.driving {
+            driving.driver().wake();
+            driving.driver().stop();
         }
         self.shared.queues.clear();
     }
@@ -234,10 +245,35 @@ impl Shared {
 
     /// Wakes a sleeping worker, if one is needed.
     pub(crate) fn wake_someone(&self) {
-        if let Some(worker) = self.idle.someone_to_wake()
-            && let Some(threads) = self.threads.get()
-        {
+        let Some(woken) = self.idle.someone_to_wake() else {
+            return;
+        };
+        match &self.driving {
+            Some(driving) if woken.is_driving => driving.driver().wake(),
+            _ => self.unpark(woken.worker),
+        }
+    }
+
+    fn unpark(&self, worker: usize) {
+        if let Some(threads) = self.threads.get() {
             threads[worker].unpark();
+        }
+    }
+
+    /// Is called every millisecond: if no worker drives, has one look at the driver.
+    fn watch_driver(&self) {
+        let Some(driving) = &self.driving else {
+            return;
+        };
+        if self.is_stopped() || self.idle.is_driven() {
+            return;
+        }
+        if let Task::Drive { look } = driving.tick() {
+            match self.idle.someone_to_drive() {
+                Some(worker) => self.unpark(worker),
+                None if look => driving.driver().poll(),
+                None => {}
+            }
         }
     }
 }
@@ -277,6 +313,15 @@ impl Builder {
         self
     }
 
+    /// Makes workers that have no tasks wait in `driver`, one at a time, for what tasks wait for:
+    /// sockets, for example. The function of
+    /// [`Scheduler::offer_held_back_tasks`] then has to be called every millisecond, or what has
+    /// happened is seen late while workers work.
+    pub fn driver(mut self, driver: impl Driver + 'static) -> Builder {
+        self.driver = Some(Box::new(driver));
+        self
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
@@ -293,6 +338,7 @@ impl Builder {
             idle: Idle::new(workers),
             processors: Processors::new(workers),
             hooks: self.hooks,
+            driving: self.driver.map(Driving::new),
             stopped: AtomicBool::new(false),
             started: Instant::now(),
             threads: OnceLock::new(),

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use lunatic_account::Share;
 
-use crate::queues::{Own, OwnQueues};
+use crate::driver::Driving;
+use crate::idle::Rest;
+use crate::queues::{Arrivals, Own, OwnQueues};
 use crate::scheduler::{Runnable, Shared};
 
 /// Runs a task once. If it has a share, counts the time that this takes.
@@ -34,6 +36,7 @@ pub(crate) fn work(number: usize, queues: OwnQueues, shared: Arc<Shared>) {
         shared,
         from_common: false,
         found: 0,
+        since_look: 0,
         searching: false,
     }
     .run();
@@ -48,6 +51,8 @@ struct Worker {
     from_common: bool,
     /// How often a task was looked for.
     found: u32,
+    /// How often since it was last considered to look at the driver.
+    since_look: u32,
     searching: bool,
 }
 
@@ -55,6 +60,7 @@ impl Worker {
     fn run(mut self) {
         self.shared.hooks.work();
         while !self.shared.is_stopped() {
+            self.look();
             match self.find() {
                 Some(task) => {
                     self.found();
@@ -65,6 +71,21 @@ impl Worker {
             }
         }
         self.shared.hooks.rest();
+    }
+
+    /// Looks at the driver if nobody drives and nobody has looked for a while.
+    #[inline]
+    fn look(&mut self) {
+        let Some(driving) = &self.shared.driving else {
+            return;
+        };
+        self.since_look += 1;
+        if driving.may_be_due(self.since_look) {
+            self.since_look = 0;
+            if !self.shared.idle.is_driven() && driving.is_due(self.shared.now()) {
+                self.own.drive(Arrivals::Common, || driving.driver().poll());
+            }
+        }
     }
 
     /// Finds the next task. Tasks whose share is behind are set aside while there are others.
@@ -149,13 +170,41 @@ impl Worker {
         self.shared.hooks.rest();
         self.shared.processors.rest(self.number);
         self.own.begin_rest(self.shared.now());
-        while self.shared.idle.is_asleep(self.number) && !self.shared.is_stopped() {
-            thread::park();
+        let shared = self.shared.clone();
+        loop {
+            let rest = shared.idle.rest(self.number, shared.driving.is_some());
+            // Whoever stops the scheduler later wakes this one, however it waits.
+            if shared.is_stopped() {
+                break;
+            }
+            match (rest, &shared.driving) {
+                (Rest::Over, _) => break,
+                (Rest::Drive, Some(driving)) => return self.drive(driving),
+                (Rest::Park | Rest::Drive, _) => thread::park(),
+            }
         }
+        self.awake();
+    }
+
+    /// Waits in the driver, until something has happened or this worker is woken.
+    fn drive(&mut self, driving: &Driving) {
+        driving.begin_wait();
+        let own = self.own.clone();
+        own.drive(Arrivals::Own, || {
+            driving.driver().wait(&mut || {
+                let now = self.awake();
+                driving.end_wait(now);
+            });
+        });
+    }
+
+    /// Ends the rest. Returns the time.
+    fn awake(&mut self) -> u64 {
         let now = self.shared.now();
         self.own.end_rest(now);
         self.shared.processors.work(self.number, now);
         self.shared.hooks.work();
         self.searching = self.shared.idle.stay_awake(self.number);
+        now
     }
 }

@@ -142,10 +142,7 @@ impl Timers {
             let next_due = self.shared.queue.lock().next_due();
             match next_due {
                 Some(due) => {
-                    let due = async {
-                        async_io::Timer::at(due).await;
-                    };
-                    future::or(due, earlier).await;
+                    future::or(lunatic_reactor::Timer::at(due), earlier).await;
                 }
                 None => earlier.await,
             }

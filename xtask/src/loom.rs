@@ -8,9 +8,14 @@ use crate::{cargo, command, workspace};
 /// Compiles what is checked against loom's atomics and locks.
 const MODEL: &str = "--cfg lunatic_loom";
 
-/// How workers sleep and wake, how senders and receivers meet, and how slots of
-/// the arena are taken and put back.
-const PACKAGES: [&str; 3] = ["lunatic-scheduler", "lunatic-mailbox", "lunatic-engine"];
+/// How workers sleep and wake, how readiness meets those that wait for it, how senders and receivers
+/// meet, and how slots of the arena are taken and put back.
+const PACKAGES: [&str; 4] = [
+    "lunatic-scheduler",
+    "lunatic-reactor",
+    "lunatic-mailbox",
+    "lunatic-engine",
+];
 
 /// Runs the model checks.
 pub(crate) fn main() -> Result<()> {

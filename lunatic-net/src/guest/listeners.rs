@@ -6,8 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use async_io::Timer;
 use lunatic_abi::{Guest, Misuse};
+use lunatic_reactor::Timer;
 use wasmtime::{Caller, Result};
 
 use crate::errors::AcceptError;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use async_io::Async;
 use async_lock::Mutex;
 use futures_lite::future;
 use lunatic_account::{Account, Charge, Exceeded, Kind};
 use lunatic_blocking::Class;
+use lunatic_reactor::{Known, Source};
 use rustls::Connection;
 
 use crate::errors::StreamError;
@@ -34,7 +34,7 @@ pub struct TlsStream(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    socket: Async<net::TcpStream>,
+    socket: Source<net::TcpStream>,
     /// Locked only while bytes are copied, never over an `await`.
     session: parking_lot::Mutex<Session>,
     /// Whether the handshake is done. The session knows that too, but is locked.
@@ -82,7 +82,7 @@ impl TlsStream {
     /// - `has_slow_handshake`: whether a step of the handshake takes milliseconds: then whoever polls
     ///   does none.
     pub(super) fn new(
-        socket: Async<net::TcpStream>,
+        socket: Source<net::TcpStream>,
         connection: Connection,
         roots: u64,
         handshake_limit: Option<Duration>,
@@ -135,6 +135,7 @@ impl TlsStream {
 
     async fn shake_hands(&self) -> Result<(), HandshakeError> {
         loop {
+            let known = self.0.socket.known();
             let stream = self.clone();
             let step = move || {
                 let Shared {
@@ -148,7 +149,7 @@ impl TlsStream {
             };
             match step {
                 Step::Done(()) => return Ok(()),
-                step => self.wait(&step).await?,
+                step => self.wait(&step, known).await,
             }
         }
     }
@@ -200,11 +201,12 @@ impl TlsStream {
         let operation = async {
             self.handshake().await?;
             loop {
+                let known = self.0.socket.known();
                 let socket = self.0.socket.get_ref();
                 let step = self.0.session.lock().read(socket, &mut read)?;
                 match step {
                     Step::Done(count) => return Ok(count),
-                    step => self.wait(&step).await?,
+                    step => self.wait(&step, known).await,
                 }
             }
         };
@@ -254,6 +256,7 @@ impl TlsStream {
         let operation = async {
             self.handshake().await?;
             loop {
+                let known = self.0.socket.known();
                 let socket = self.0.socket.get_ref();
                 let step = self.0.session.lock().write(socket, &mut write)?;
                 match step {
@@ -261,7 +264,7 @@ impl TlsStream {
                         taken = Some(count);
                         break;
                     }
-                    step => self.wait(&step).await?,
+                    step => self.wait(&step, known).await,
                 }
             }
             self.send_all().await
@@ -289,26 +292,26 @@ impl TlsStream {
 
     async fn send_all(&self) -> Result<(), StreamError> {
         loop {
+            let known = self.0.socket.known();
             let step = self.0.session.lock().flush(self.0.socket.get_ref())?;
             match step {
                 Step::Done(()) => return Ok(()),
-                step => self.wait(&step).await?,
+                step => self.wait(&step, known).await,
             }
         }
     }
 
     /// Waits for what a step waits for.
-    async fn wait<R>(&self, step: &Step<R>) -> io::Result<()> {
+    ///
+    /// - `known`: of the socket, from before the step.
+    async fn wait<R>(&self, step: &Step<R>, known: Known) {
         let socket = &self.0.socket;
         match step {
-            Step::Done(_) => Ok(()),
-            Step::Readable => socket.readable().await,
-            Step::Writable => socket.writable().await,
-            Step::Either => future::or(socket.readable(), socket.writable()).await,
-            Step::Yield => {
-                future::yield_now().await;
-                Ok(())
-            }
+            Step::Done(_) => {}
+            Step::Readable => socket.readable(known).await,
+            Step::Writable => socket.writable(known).await,
+            Step::Either => future::or(socket.readable(known), socket.writable(known)).await,
+            Step::Yield => future::yield_now().await,
         }
     }
 

@@ -19,12 +19,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_io::Timer;
 use lunatic_abi::Guest as _;
 use lunatic_account::{Charge, Kind};
 use lunatic_engine::{Budget, Instance, MemoryLimiter, MemoryLimits, Module};
 use lunatic_mailbox::guest::GuestMailbox;
 use lunatic_mailbox::{Mailbox, Message};
+use lunatic_reactor::Timer;
 use parking_lot::Mutex;
 use wasmtime::{AsContextMut, Caller, Result};
 
@@ -125,7 +125,7 @@ pub async fn attempt<T: ProcessHost>(
         // The new instance does not answer: it is not the process yet.
         caller.answer_requests();
         let time = expired.as_mut().poll(cx);
-        time.map(|_| Some(Failure::new(TookTooLong(time_limit))))
+        time.map(|()| Some(Failure::new(TookTooLong(time_limit))))
     })
     .await;
     if let Some(failure) = ended {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use async_io::Timer;
 use futures_lite::future;
 use lunatic_abi::{Guest, Misuse, host_functions};
 use lunatic_account::{Charge, Kind};
+use lunatic_reactor::Timer;
 use wasmtime::{Caller, Result};
 
 use crate::WasiHost;

@@ -3,9 +3,9 @@
 use std::io::{self, SeekFrom};
 use std::time::Instant;
 
-use async_io::Timer;
 use lunatic_abi::{Guest, host_functions};
 use lunatic_fs::File;
+use lunatic_reactor::Timer;
 use wasmtime::{Caller, Result};
 
 use crate::WasiHost;

@@ -29,6 +29,7 @@ const FOUNDATION: Allowed = Allowed::These(&[
     "lunatic-engine",
     "lunatic-blocking",
     "lunatic-error",
+    "lunatic-reactor",
 ]);
 
 /// Crates that nothing may depend on, but for tests.
@@ -41,16 +42,22 @@ const TOPMOST: [&str; 6] = [
     "xtask",
 ];
 
-const ALLOWED: [(&str, Allowed); 31] = [
+const ALLOWED: [(&str, Allowed); 32] = [
     ("lunatic-allocator", Allowed::These(&[])),
     ("lunatic-error", Allowed::These(&[])),
     ("lunatic-account", Allowed::These(&[])),
     (
         "lunatic-abi",
-        Allowed::These(&["lunatic-account", "lunatic-blocking", "lunatic-error"]),
+        Allowed::These(&[
+            "lunatic-account",
+            "lunatic-blocking",
+            "lunatic-error",
+            "lunatic-reactor",
+        ]),
     ),
     ("lunatic-scheduler", Allowed::These(&["lunatic-account"])),
     ("lunatic-blocking", Allowed::These(&["lunatic-account"])),
+    ("lunatic-reactor", Allowed::These(&[])),
     ("lunatic-quic", Allowed::These(&[])),
     (
         "lunatic-engine",
@@ -69,6 +76,7 @@ const ALLOWED: [(&str, Allowed); 31] = [
             "lunatic-account",
             "lunatic-engine",
             "lunatic-error",
+            "lunatic-reactor",
         ]),
     ),
     ("lunatic-timer", FOUNDATION),
@@ -100,6 +108,7 @@ const ALLOWED: [(&str, Allowed); 31] = [
             "lunatic-account",
             "lunatic-blocking",
             "lunatic-fs",
+            "lunatic-reactor",
         ]),
     ),
     (
