@@ -34,7 +34,7 @@
 //! - `readiness`: whether a descriptor is ready in one direction, and who waits for it.
 //! - `sources`: all descriptors, by their keys.
 //! - `due_times`: all times, in their order.
-//! - `doorbell`: whether the thread that waits has to be woken by a system call.
+//! - `parking`: whether the thread that waits has to be woken by a system call.
 //! - `elsewhere`: the same interface on `async-io`, for systems without epoll.
 //!
 //! # Invariants
@@ -63,11 +63,11 @@ mod timer;
 
 #[cfg(all(target_os = "linux", not(lunatic_loom)))]
 #[allow(unreachable_pub, reason = "the model check is outside of the crate")]
-mod doorbell;
+mod parking;
 #[cfg(lunatic_loom)]
 #[doc(hidden)]
 #[allow(missing_docs, reason = "only the model check sees this")]
-pub mod doorbell;
+pub mod parking;
 #[cfg(all(target_os = "linux", not(lunatic_loom)))]
 #[allow(unreachable_pub, reason = "the model check is outside of the crate")]
 mod readiness;

@@ -18,8 +18,8 @@ use rustix::time::{
 };
 use smallvec::SmallVec;
 
-use crate::doorbell::Doorbell;
 use crate::due_times::DueTimes;
+use crate::parking::Parking;
 use crate::sources::{NO_SOURCE, Readiness, Sources};
 
 /// The highest number of events that are handled at once.
@@ -30,12 +30,12 @@ const MAX_EVENTS: usize = 256;
 pub(crate) struct Reactor {
     epoll: OwnedFd,
     /// Written to wake the thread that waits. It is never read: each write is an event.
-    bell: OwnedFd,
+    wake_fd: OwnedFd,
     /// The clock of the kernel, set for the earliest time while a thread waits.
     clock: OwnedFd,
     sources: Mutex<Sources>,
     times: Mutex<DueTimes>,
-    doorbell: Doorbell,
+    parking: Parking,
     /// Held by the thread that waits.
     waiting: Mutex<()>,
     /// Whether a driver waits, and the thread of the reactor does not.
@@ -67,20 +67,20 @@ impl Reactor {
 
     fn new() -> io::Result<Reactor> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let wake_fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let clock = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        for own in [&bell, &clock] {
+        for own in [&wake_fd, &clock] {
             let data = EventData::new_u64(NO_SOURCE);
             epoll::add(&epoll, own, data, EventFlags::IN | EventFlags::ET)?;
         }
         Ok(Reactor {
             epoll,
-            bell,
+            wake_fd,
             clock,
             sources: Mutex::default(),
             times: Mutex::default(),
-            doorbell: Doorbell::new(),
+            parking: Parking::new(),
             waiting: Mutex::new(()),
             has_driver: AtomicBool::new(false),
             is_driven: AtomicBool::new(false),
@@ -112,7 +112,7 @@ impl Reactor {
         let number = times.insert(due, waker);
         // A thread that begins to wait later sets the clock itself: it says that it waits before it
         // takes the lock.
-        if self.doorbell.is_waiting() {
+        if self.parking.is_waiting() {
             self.set_clock(&mut times);
         }
         number
@@ -158,13 +158,13 @@ impl Reactor {
 
     /// Like [`wait`](Reactor::wait), for the one that holds the lock.
     fn wait_alone(&self, waiting: MutexGuard<'_, ()>, awake: &mut dyn FnMut()) {
-        let may_block = self.doorbell.begin();
+        let may_block = self.parking.begin();
         if may_block {
             self.set_clock(&mut self.times.lock());
         }
         let mut buffer = [const { MaybeUninit::uninit() }; MAX_EVENTS];
         let events = self.events(&mut buffer, may_block);
-        self.doorbell.end();
+        self.parking.end();
         drop(waiting);
         awake();
         self.handle(events);
@@ -211,7 +211,7 @@ impl Reactor {
         }
         let due = times.take_due(Instant::now());
         // Another thread may have begun to wait, and this one has the event of the clock.
-        if self.doorbell.is_waiting() {
+        if self.parking.is_waiting() {
             self.set_clock(&mut times);
         }
         drop(times);
@@ -222,9 +222,9 @@ impl Reactor {
 
     /// Makes [`wait`](Reactor::wait) return soon, or the next one if nobody waits.
     pub(crate) fn wake(&self) {
-        if self.doorbell.ring() {
+        if self.parking.unpark() {
             // It fails only if it has been written 2^64 times.
-            let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+            let _ = rustix::io::write(&self.wake_fd, &1u64.to_ne_bytes());
         }
     }
 

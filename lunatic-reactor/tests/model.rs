@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread::{self, Thread};
-use lunatic_reactor::doorbell::Doorbell;
+use lunatic_reactor::parking::Parking;
 use lunatic_reactor::readiness::Direction;
 
 struct Unpark(Thread);
@@ -143,26 +143,26 @@ struct Written {
 #[test]
 fn a_thread_that_is_woken_before_it_waits_does_not_block() {
     check(|| {
-        let doorbell = Arc::new(Doorbell::new());
+        let parking = Arc::new(Parking::new());
         let (written, wanted) = (Arc::new(Written::default()), Arc::new(AtomicUsize::new(0)));
         let waiter = {
-            let (doorbell, written, wanted) = (doorbell.clone(), written.clone(), wanted.clone());
+            let (parking, written, wanted) = (parking.clone(), written.clone(), wanted.clone());
             thread::spawn(move || {
                 while wanted.load(Ordering::SeqCst) < 2 {
-                    if doorbell.begin() {
+                    if parking.begin() {
                         let mut is_written = written.is_written.lock().expect("no panic");
                         while !*is_written {
                             is_written = written.changed.wait(is_written).expect("no panic");
                         }
                         *is_written = false;
                     }
-                    doorbell.end();
+                    parking.end();
                 }
             })
         };
         for _ in 0..2 {
             wanted.fetch_add(1, Ordering::SeqCst);
-            if doorbell.ring() {
+            if parking.unpark() {
                 *written.is_written.lock().expect("no panic") = true;
                 written.changed.notify_one();
             }
@@ -175,18 +175,18 @@ fn a_thread_that_is_woken_before_it_waits_does_not_block() {
 #[test]
 fn a_time_that_is_added_while_a_thread_begins_to_wait_is_set_by_one_of_both() {
     check(|| {
-        let doorbell = Arc::new(Doorbell::new());
+        let parking = Arc::new(Parking::new());
         // Whether there is a time, and whether the clock is set.
         let times = Arc::new(Mutex::new((false, false)));
         let adder = {
-            let (doorbell, times) = (doorbell.clone(), times.clone());
+            let (parking, times) = (parking.clone(), times.clone());
             thread::spawn(move || {
                 let mut times = times.lock().expect("no panic");
                 times.0 = true;
-                times.1 |= doorbell.is_waiting();
+                times.1 |= parking.is_waiting();
             })
         };
-        assert!(doorbell.begin());
+        assert!(parking.begin());
         {
             let mut times = times.lock().expect("no panic");
             times.1 |= times.0;

@@ -14,25 +14,25 @@ const IDLE: u8 = 0;
 /// A thread waits, or is about to.
 const WAITING: u8 = 1;
 /// It was woken, or the next one is to be.
-const RUNG: u8 = 2;
+const UNPARKED: u8 = 2;
 
 /// The state of the one thread that waits.
 #[derive(Debug)]
-pub struct Doorbell(AtomicU8);
+pub struct Parking(AtomicU8);
 
-impl Doorbell {
+impl Parking {
     /// Nobody waits.
     #[allow(clippy::new_without_default, reason = "loom's atomics have none")]
-    pub fn new() -> Doorbell {
-        Doorbell(AtomicU8::new(IDLE))
+    pub fn new() -> Parking {
+        Parking(AtomicU8::new(IDLE))
     }
 
     /// Begins to wait. Returns whether the thread may block: it may not if it was woken before.
     pub fn begin(&self) -> bool {
-        self.0.swap(WAITING, Ordering::SeqCst) != RUNG
+        self.0.swap(WAITING, Ordering::SeqCst) != UNPARKED
     }
 
-    /// Ends what [`begin`](Doorbell::begin) began.
+    /// Ends what [`begin`](Parking::begin) began.
     pub fn end(&self) {
         self.0.swap(IDLE, Ordering::SeqCst);
     }
@@ -44,7 +44,7 @@ impl Doorbell {
 
     /// Wakes the thread that waits, or the next one that begins to. Returns whether this takes a
     /// system call.
-    pub fn ring(&self) -> bool {
-        self.0.swap(RUNG, Ordering::SeqCst) == WAITING
+    pub fn unpark(&self) -> bool {
+        self.0.swap(UNPARKED, Ordering::SeqCst) == WAITING
     }
 }
