@@ -69,7 +69,7 @@ impl DueTimes {
     ///
     /// A clock that is set for a time before all of these, which nobody waits for any more, stays as
     /// it is: it goes off once in vain.
-    pub(crate) fn to_be_set(&mut self) -> Option<Instant> {
+    pub(crate) fn next_setting(&mut self) -> Option<Instant> {
         let (first, _) = *self.waiting.first_key_value()?.0;
         if self.set.is_some_and(|set| set <= first) {
             return None;
@@ -79,7 +79,7 @@ impl DueTimes {
     }
 
     /// Records that the clock could not be set.
-    pub(crate) fn is_not_set(&mut self) {
+    pub(crate) fn forget_setting(&mut self) {
         self.set = None;
     }
 }
@@ -95,21 +95,21 @@ mod tests {
         let mut times = DueTimes::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(times.to_be_set(), None);
+        assert_eq!(times.next_setting(), None);
         let first = times.insert(at(5), Waker::noop().clone());
-        assert_eq!(times.to_be_set(), Some(at(5)));
-        assert_eq!(times.to_be_set(), None);
+        assert_eq!(times.next_setting(), Some(at(5)));
+        assert_eq!(times.next_setting(), None);
         times.insert(at(7), Waker::noop().clone());
-        assert_eq!(times.to_be_set(), None);
+        assert_eq!(times.next_setting(), None);
         times.remove(at(5), first);
-        assert_eq!(times.to_be_set(), None, "it goes off at 5");
+        assert_eq!(times.next_setting(), None, "it goes off at 5");
         assert!(times.take_due(at(5)).is_empty());
-        assert_eq!(times.to_be_set(), Some(at(7)));
+        assert_eq!(times.next_setting(), Some(at(7)));
         times.insert(at(6), Waker::noop().clone());
-        assert_eq!(times.to_be_set(), Some(at(6)));
+        assert_eq!(times.next_setting(), Some(at(6)));
         assert_eq!(times.take_due(at(7)).len(), 2);
         assert!(times.is_empty());
-        assert_eq!(times.to_be_set(), None);
+        assert_eq!(times.next_setting(), None);
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
         let last = times.insert(now + Duration::from_nanos(1), Waker::noop().clone());
         let later = now + Duration::from_secs(1);
         assert_eq!(times.take_due(later).len(), MAX_BATCH);
-        assert_eq!(times.to_be_set(), Some(now), "the rest is over too");
+        assert_eq!(times.next_setting(), Some(now), "the rest is over too");
         assert_eq!(times.take_due(now).len(), 1);
         assert!(times.replace(now, 1, Waker::noop().clone()).is_err());
         let due = now + Duration::from_nanos(1);

@@ -132,7 +132,7 @@ impl Reactor {
 
     /// Sets the clock for the earliest time, unless it is set for that or an earlier one.
     fn set_clock(&self, times: &mut DueTimes) {
-        let Some(due) = times.to_be_set() else {
+        let Some(due) = times.next_setting() else {
             return;
         };
         // Nought would stop the clock.
@@ -146,7 +146,7 @@ impl Reactor {
             },
         };
         if timerfd_settime(&self.clock, TimerfdTimerFlags::empty(), &setting).is_err() {
-            times.is_not_set();
+            times.forget_setting();
         }
     }
 
