@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use lunatic_mailbox::Pid;
+use lunatic_account::Account;
+use lunatic_mailbox::{NodeNumber, Pid};
 use lunatic_process::{ExitReason, Signal};
 use parking_lot::{Mutex, RwLock};
 
@@ -101,6 +102,10 @@ impl LocalNode for Attached {
             Some(local) => local.signal(from, to, signal),
             None => Err(ExitReason::NoProcess),
         }
+    }
+
+    fn account_of(&self, node: NodeNumber) -> Option<Account> {
+        self.local.get()?.account_of(node)
     }
 
     fn request(&self, from: Pid, request: &[u8], answer: Answer) {

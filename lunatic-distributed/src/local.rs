@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use lunatic_mailbox::{EncodedResource, Pid, Tag};
+use lunatic_account::Account;
+use lunatic_mailbox::{EncodedResource, NodeNumber, Pid, Tag};
 use lunatic_process::{ExitReason, NoConnection, Signal};
 
 use crate::groups::GroupChange;
@@ -50,6 +51,11 @@ pub trait LocalNode: Send + Sync {
 
     /// Something has happened to another node.
     fn node_event(&self, event: NodeEvent);
+
+    /// The account to which is charged what another node has sent, if there is one.
+    fn account_of(&self, _node: NodeNumber) -> Option<Account> {
+        None
+    }
 
     /// Another node tells which certificates are revoked.
     fn revocations(&self, _list: &[u8]) {}

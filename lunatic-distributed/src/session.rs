@@ -215,6 +215,12 @@ impl Session {
         self.state.lock().outgoing.queued()
     }
 
+    /// How many bytes wait to be sent that are about the nodes themselves, which leave before all
+    /// others.
+    pub(crate) fn queued_control_bytes(&self) -> usize {
+        self.state.lock().outgoing.control()
+    }
+
     /// Waits for the end of the session.
     pub async fn ended(&self) {
         loop {

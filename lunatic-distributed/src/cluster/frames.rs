@@ -100,7 +100,9 @@ impl Cluster {
                 let Some(known) = self.connections.get_mut(&connection) else {
                     return Ok(());
                 };
-                let piece = known.incoming.piece(lane, transfer, length, bytes);
+                let payer = || self.local.account_of(session.node().id.number());
+                let incoming = &mut known.incoming;
+                let piece = incoming.piece(lane, transfer, length, bytes, payer);
                 let whole = piece.map_err(|_| BadFrame("a piece that does not fit"))?;
                 let Some(whole) = whole else {
                     return Ok(());

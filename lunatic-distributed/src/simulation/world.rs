@@ -15,6 +15,7 @@ use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use lunatic_process::ExitReason;
 use parking_lot::Mutex;
 
+use crate::outgoing::CONTROL_HIGH_WATER;
 use crate::simulation::network::{
     DIAL_LIMIT, Dial, EndState, Host, IDLE_LIMIT, KEEP_ALIVE, LANE_WINDOW, Network, NodeKey,
 };
@@ -488,7 +489,7 @@ impl World {
             return;
         }
         let sessions = node.sessions.all();
-        let is_full = |session: &Arc<Session>| session.queued_bytes() > 8 << 20;
+        let is_full = |session: &Arc<Session>| session.queued_control_bytes() > CONTROL_HIGH_WATER;
         let is_untold = sessions.iter().any(is_full);
         for change in node.group_changes.take() {
             node.cluster.group_changed(change);
