@@ -20,7 +20,7 @@ use lunatic_engine::{Module, ModuleHash, ModuleLimits};
 use lunatic_groups::GroupError;
 use lunatic_mailbox::{DataMessage, EncodedResource, MessageResource, NodeNumber, Pid};
 use lunatic_process::guest::{GuestModule, Spawn, spawn};
-use lunatic_process::{AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
+use lunatic_process::{AtBirth, Effect, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
 use lunatic_wasi::Stdio;
 use parking_lot::Mutex;
 
@@ -363,9 +363,9 @@ impl LocalNode for ClusterNode {
         }
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         let environment = self.environment().ok_or(ExitReason::NoProcess)?;
-        lunatic_distributed::signal(environment, from, to, signal)
+        lunatic_distributed::signal(environment, to, signal)
     }
 
     fn account_of(&self, node: NodeNumber) -> Option<Account> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use lunatic_account::Account;
 use lunatic_mailbox::{NodeNumber, Pid};
-use lunatic_process::{ExitReason, Signal};
+use lunatic_process::{Effect, ExitReason, Signal};
 use parking_lot::{Mutex, RwLock};
 
 use crate::groups::GroupChange;
@@ -97,7 +97,7 @@ impl LocalNode for Attached {
         }
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         match self.local.get() {
             Some(local) => local.signal(from, to, signal),
             None => Err(ExitReason::NoProcess),

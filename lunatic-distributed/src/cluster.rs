@@ -651,7 +651,9 @@ impl Cluster {
 
     /// Tells a process of this node something. Who has ended meanwhile need not be told.
     fn tell(&self, there: Pid, here: Pid, signal: Signal) {
-        self.local.signal(there, here, signal).ok();
+        if let Ok(effect) = self.local.signal(there, here, signal) {
+            effect.happen();
+        }
     }
 
     /// The node with the lower id dials first.

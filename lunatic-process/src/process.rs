@@ -27,6 +27,8 @@ use crate::request::RequestQueue;
 use crate::spawning::SpawnOptions;
 use crate::trace::TraceEvent;
 
+pub use self::signals::Effect;
+
 /// A process, alive or dead; clone it freely.
 ///
 /// What is done through a handle, [`link`](Process::link) for example, is done

@@ -3,7 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lunatic_process::{ExitReason, Signal};
+use futures_lite::future::{block_on, pending};
+use lunatic_process::{
+    Effect, Environment, EnvironmentConfig, ExitReason, Process, Signal, SpawnOptions,
+};
 
 use super::*;
 use crate::attached::Attached;
@@ -35,6 +38,127 @@ fn with_session(now: Instant) -> Cluster {
     cluster.connected(CONNECTION, other.name.clone(), None, now);
     cluster.begin_session(CONNECTION, other, true, now);
     cluster
+}
+
+/// The processes of an environment.
+struct Local(Environment);
+
+impl LocalNode for Local {
+    fn deliver(&self, _: crate::Incoming<'_>) -> Result<(), NotDelivered> {
+        Ok(())
+    }
+
+    fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
+        crate::signal(&self.0, to, signal)
+    }
+
+    fn request(&self, _: Pid, _: &[u8], _: Answer) {}
+
+    fn group_changed(&self, _: GroupChange) {}
+
+    fn global_name_changed(&self, _: &str, _: Option<Pid>) {}
+
+    fn global_name_lost(&self, _: &str, _: Pid, _: Pid) {}
+
+    fn node_event(&self, _: NodeEvent) {}
+}
+
+/// Has a process here and the other node do something about a link at the same time, again and
+/// again, each time with another process there. Afterwards, both tables have to know the same of it.
+///
+/// - `before`: what is done first.
+/// - `here`: what the process does.
+/// - `there`: what is told of the other process.
+fn at_the_same_time(
+    before: impl Fn(&Process, Pid),
+    here: impl Fn(&Process, Pid) + Sync,
+    there: impl Fn(Pid, Pid) -> Frame<'static>,
+) {
+    const ROUNDS: u64 = 20_000;
+    let now = Instant::now();
+    let sessions = Arc::new(Sessions::new(OWN, || ()));
+    let config = EnvironmentConfig {
+        node: OWN,
+        peers: sessions.clone(),
+        ..EnvironmentConfig::default()
+    };
+    let environment = Environment::with_config(1, lunatic_testkit::scheduler(), config);
+    let local = Arc::new(Local(environment.clone()));
+    let mut cluster = Cluster::new(info(OWN, "own"), local, sessions.clone(), 1, now);
+    let other = info(OTHER, "other");
+    cluster.connected(CONNECTION, other.name.clone(), None, now);
+    cluster.begin_session(CONNECTION, other, true, now);
+    let session = sessions.get(OTHER.number()).unwrap();
+    let options = SpawnOptions::default();
+    let process = environment.spawn(options, |_| async { pending().await });
+    let process = process.unwrap();
+    let id = process.id();
+    let peer = |round| Pid::new(OTHER.number(), round).unwrap();
+    let (begun, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut linked = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                while begun.load(Ordering::Acquire) < round {
+                    std::hint::spin_loop();
+                }
+                here(&process, peer(round));
+                done.store(round, Ordering::Release);
+            }
+        });
+        for round in 1..=ROUNDS {
+            let peer = peer(round);
+            before(&process, peer);
+            let mut unit = Vec::new();
+            there(peer, id).append_to(&mut unit);
+            begun.store(round, Ordering::Release);
+            // Now a little earlier, now a little later.
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            let lane = crate::frame::lane_of(peer, id);
+            cluster.unit(CONNECTION, lane, &unit, now);
+            while done.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+            let is_known = session.with_relations(|known| known.is_linked(id, peer));
+            if Some(process.is_linked(peer)) != is_known {
+                // Let the other thread end.
+                begun.store(ROUNDS, Ordering::Release);
+                panic!("in round {round} the session knows {is_known:?} of the link");
+            }
+            linked += usize::from(is_known == Some(true));
+            process.unlink(peer);
+            for lane in 0..crate::LANES {
+                while session.take(lane).is_some() {}
+            }
+        }
+    });
+    assert!(linked > 0, "the process never won");
+    process.kill();
+    block_on(process.wait());
+}
+
+#[test]
+fn a_link_that_meets_the_unlink_of_the_other_end_is_whole_or_gone() {
+    at_the_same_time(
+        |process, peer| process.link(peer, None),
+        |process, peer| process.link(peer, None),
+        |from, to| Frame::Unlink { from, to, id: 1 },
+    );
+}
+
+#[test]
+fn an_unlink_that_meets_the_link_of_the_other_end_leaves_nothing_or_all() {
+    let (tag, back) = (None, None);
+    at_the_same_time(
+        |_, _| (),
+        |process, peer| process.unlink(peer),
+        |from, to| Frame::Link {
+            from,
+            to,
+            tag,
+            back,
+        },
+    );
 }
 
 /// Has the other node write the same frames until its session ends, and returns how much has
@@ -123,7 +247,7 @@ impl LocalNode for Members {
         Ok(())
     }
 
-    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<Effect, ExitReason> {
         Err(ExitReason::NoProcess)
     }
 

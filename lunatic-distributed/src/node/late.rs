@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_channel::{Receiver, Sender};
 use lunatic_account::{Account, RateBudget};
 use lunatic_mailbox::{NodeNumber, Pid};
-use lunatic_process::{ExitReason, Signal};
+use lunatic_process::{Effect, ExitReason, Signal};
 use lunatic_trust::Credentials;
 use parking_lot::Mutex;
 
@@ -149,7 +149,7 @@ impl LocalNode for Late {
         self.attached.deliver(message)
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         self.attached.signal(from, to, signal)
     }
 

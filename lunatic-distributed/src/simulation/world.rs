@@ -12,7 +12,7 @@ use lunatic_distributed::{
     Sessions, close_code,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
-use lunatic_process::ExitReason;
+use lunatic_process::{ExitReason, Peers};
 use parking_lot::Mutex;
 
 use crate::outgoing::CONTROL_HIGH_WATER;
@@ -393,6 +393,7 @@ impl World {
             self.truth.clone(),
         );
         model.keeps_names = self.planted.keeps_names();
+        model.steps_apart = self.planted.steps_apart();
         let model = Arc::new(model);
         let mut start = Start::new(model.clone());
         start.forgets = self.planted.forgets_nodes();
@@ -683,7 +684,7 @@ impl World {
                 };
                 self.schedule(after, Event::End(key));
             }
-            todo @ (Todo::Answer(..) | Todo::SpawnLinked(..)) => {
+            todo @ (Todo::Answer(..) | Todo::SpawnLinked(..) | Todo::SecondStep(..)) => {
                 self.schedule(after, Event::Answer(key, Box::new(todo)));
             }
         }
@@ -706,6 +707,10 @@ impl World {
                     drop(state);
                     answer.send(Some(child), &request);
                 }
+            }
+            Todo::SecondStep(from, to, signal) => {
+                let sessions = self.nodes[key].model.sessions();
+                Peers::signal(sessions, None, from, to, signal).ok();
             }
             _ => {}
         }
