@@ -18,9 +18,9 @@ use lunatic_distributed::{
 };
 use lunatic_engine::{Module, ModuleHash, ModuleLimits};
 use lunatic_groups::GroupError;
-use lunatic_mailbox::{DataMessage, EncodedResource, MessageResource, Pid};
+use lunatic_mailbox::{DataMessage, EncodedResource, MessageResource, NodeNumber, Pid};
 use lunatic_process::guest::{GuestModule, Spawn, spawn};
-use lunatic_process::{AtBirth, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
+use lunatic_process::{AtBirth, Effect, Environment, ExitReason, LinkNotice, Signal, SpawnOptions};
 use lunatic_wasi::Stdio;
 use parking_lot::Mutex;
 
@@ -122,7 +122,12 @@ impl ClusterNode {
     /// The account of the node of a process, which is connected; that of the runtime, if the
     /// connection has ended meanwhile.
     fn account_of(&self, process: Pid) -> Result<Account, BranchError> {
-        let number = process.node();
+        self.account_of_node(process.node())
+    }
+
+    /// The account of a node that is connected; that of the runtime, if the connection has ended
+    /// meanwhile.
+    fn account_of_node(&self, number: NodeNumber) -> Result<Account, BranchError> {
         if let Some(account) = self.accounts.get(number) {
             return Ok(account);
         }
@@ -358,9 +363,15 @@ impl LocalNode for ClusterNode {
         }
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         let environment = self.environment().ok_or(ExitReason::NoProcess)?;
-        lunatic_distributed::signal(environment, from, to, signal)
+        lunatic_distributed::signal(environment, to, signal)
+    }
+
+    fn account_of(&self, node: NodeNumber) -> Option<Account> {
+        // Without one of its own, who keeps it pays.
+        let account = self.account_of_node(node);
+        Some(account.unwrap_or_else(|_| self.accounts.root().clone()))
     }
 
     fn request(&self, from: Pid, request: &[u8], answer: Answer) {

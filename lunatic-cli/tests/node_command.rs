@@ -249,6 +249,18 @@ fn a_seed_that_is_none_or_does_not_answer_is_told() {
         "`2001:db8::5:4369` does not say where a node is",
         "[2001:db8::5]:4369",
     ]);
+    // Without IPv6, nobody is reached by it.
+    let seed = [
+        "--listen",
+        "127.0.0.1:0",
+        "--join",
+        "[::1]:4369",
+        "ends.wat",
+    ];
+    shop.write("ends.wat", r#"(module (func (export "_start")))"#);
+    run(&seed)
+        .code(0)
+        .says(&["to reach IPv6 as well", "listen at [::]:"]);
     // Nobody is there.
     shop.write("ends.wat", r#"(module (func (export "_start")))"#);
     let listen = ["--listen", "127.0.0.1:0", "--join", &shop.address];
@@ -315,6 +327,35 @@ fn a_node_joins_with_a_token_keeps_what_it_was_given_and_needs_another_when_that
     // With another token it joins anew, though it may not know that it was revoked.
     token(&shop, "token");
     let _worker = shop.runtimes.start(&arguments("worker"));
+    shop.wait_for("one", "worker", "connected");
+}
+
+#[test]
+fn a_node_with_a_token_asks_until_somebody_is_there_or_it_is_told_to_end() {
+    let shop = Shop::new();
+    token(&shop, "token");
+    let seed = ["--listen", "127.0.0.1:0", "--join", &shop.address];
+    let node = [
+        &["node", "--name", "worker"][..],
+        &seed,
+        &["--token-file", "token"],
+    ]
+    .concat();
+    let log = || fs::read_to_string(shop.runtimes.guests.path().join("worker.log")).unwrap();
+    let start = || {
+        let log_file = fs::File::create(shop.runtimes.guests.path().join("worker.log")).unwrap();
+        let mut worker = shop.runtimes.lunatic(&node);
+        worker.stdout(std::process::Stdio::null()).stderr(log_file);
+        Running(worker.spawn().unwrap())
+    };
+    let mut worker = start();
+    let asked = "are asked until one answers";
+    wait_until(asked, || log().contains(asked));
+    signal(&worker.0, "-TERM");
+    assert_eq!(exit_code(&mut worker.0), Some(0));
+    let _worker = start();
+    wait_until(asked, || log().contains(asked));
+    let _one = shop.start("one", &[]);
     shop.wait_for("one", "worker", "connected");
 }
 
@@ -476,7 +517,7 @@ fn what_a_program_has_sent_before_sigterm_arrives_and_the_node_has_left() {
 }
 
 #[test]
-fn a_node_whose_seed_is_itself_says_so_and_does_not_ask_it_again() {
+fn a_node_whose_seed_is_itself_says_so() {
     let shop = Shop::new();
     shop.write("ends.wat", r#"(module (func (export "_start")))"#);
     let alone = shop.run("one", &["--join", &shop.address, "ends.wat"]);

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use lunatic_mailbox::Pid;
-use lunatic_process::{ExitReason, Signal};
+use lunatic_account::Account;
+use lunatic_mailbox::{NodeNumber, Pid};
+use lunatic_process::{Effect, ExitReason, Signal};
 use parking_lot::{Mutex, RwLock};
 
 use crate::groups::GroupChange;
@@ -96,11 +97,15 @@ impl LocalNode for Attached {
         }
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         match self.local.get() {
             Some(local) => local.signal(from, to, signal),
             None => Err(ExitReason::NoProcess),
         }
+    }
+
+    fn account_of(&self, node: NodeNumber) -> Option<Account> {
+        self.local.get()?.account_of(node)
     }
 
     fn request(&self, from: Pid, request: &[u8], answer: Answer) {

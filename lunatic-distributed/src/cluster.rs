@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lunatic_mailbox::{NodeId, Pid};
+use lunatic_mailbox::{NodeId, NodeNumber, Pid};
+use lunatic_process::Signal;
 
 use crate::NodeName;
 use crate::cluster::rate::Rate;
@@ -26,7 +27,7 @@ use crate::incoming::Incoming;
 use crate::local::{LocalNode, NodeEvent};
 use crate::membership::{Change, Membership};
 use crate::node_info::NodeInfo;
-use crate::outgoing::{HIGH_WATER, LOW_WATER};
+use crate::outgoing::{CONTROL_HIGH_WATER, CONTROL_LOW_WATER};
 use crate::session::Session;
 use crate::sessions::Sessions;
 use crate::start::Start;
@@ -46,6 +47,10 @@ const SECOND_DIALLER: Duration = Duration::from_millis(500);
 
 /// So many nodes a node tells itself that it was wrongly taken for down.
 const ANNOUNCED_TO: usize = 4;
+
+/// So many processes are told of the end of a session, and memberships forgotten, before the other
+/// connections have their turn: a node may have had a million.
+const TOLD_AT_ONCE: usize = 4096;
 
 /// How often it is looked whether gossip knows all with whom there is a session.
 const REPAIR_PERIOD: Duration = Duration::from_secs(2);
@@ -97,13 +102,15 @@ pub struct Cluster {
     dials: Dials,
     membership: Membership,
     groups: GroupReplica,
-    /// What those were not told for whom much waits already.
+    /// What those were not told for whom much of this kind waits already.
     untold: BTreeMap<Connection, GroupChanges>,
     global: GlobalNames,
     registrations: HashMap<u64, Decide>,
     last_registration: u64,
     /// The names that are claimed when nobody has much waiting for it any more, in order.
     unclaimed: VecDeque<Unclaimed>,
+    /// What is left to be told of sessions that have ended, in order.
+    ending: VecDeque<Ending>,
     actions: Vec<Action>,
     random: u64,
     /// It is about to leave.
@@ -125,6 +132,16 @@ struct Unclaimed {
     name: String,
     process: Pid,
     decide: Decide,
+}
+
+/// What is left to be told of a session that has ended.
+struct Ending {
+    node: NodeNumber,
+    since: Instant,
+    /// Who is told what, each with the process in whose name.
+    signals: std::vec::IntoIter<(Pid, Pid, Signal)>,
+    /// The memberships of the other node.
+    left: Box<dyn Iterator<Item = GroupChange> + Send>,
 }
 
 /// A connection.
@@ -186,6 +203,7 @@ impl Cluster {
             registrations: HashMap::new(),
             last_registration: 0,
             unclaimed: VecDeque::new(),
+            ending: VecDeque::new(),
             actions: Vec::new(),
             random: random | 1,
             is_draining: false,
@@ -225,15 +243,18 @@ impl Cluster {
         // Who leaves, or has to end, dials nobody.
         let is_over = self.is_leaving || self.is_expelled;
         let dials = self.dials.deadline().filter(|_| !is_over);
+        // There is more to be done at once.
+        let ending = self.ending.front().map(|ending| ending.since);
         let repair = (self.sessions.count() > 0 && !self.is_leaving).then_some(self.repair_at);
         let gossip = self.membership.deadline().into_iter().chain(repair);
-        limits.chain(dials).chain(gossip).min()
+        limits.chain(dials).chain(gossip).chain(ending).min()
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
         self.end_greetings(now);
         self.end_overrun(now);
+        self.tell_endings();
         self.tell_untold();
         self.claim_waiting();
         self.membership.tick(now);
@@ -254,6 +275,7 @@ impl Cluster {
             return;
         }
         self.repair_at = now + REPAIR_PERIOD;
+        self.end_silent(now);
         let known: HashSet<_> = self.membership.members().map(|member| member.id).collect();
         for session in self.sessions.all() {
             if !known.contains(&session.node().id) {
@@ -261,6 +283,19 @@ impl Cluster {
             }
         }
         self.follow_gossip(now);
+    }
+
+    /// Ends the sessions with nodes that do not answer claims of names: no name could be registered in
+    /// the whole cluster. When they are back, they are asked again.
+    fn end_silent(&mut self, now: Instant) {
+        for number in self.global.overdue(now) {
+            if let Some(session) = self.sessions.get(number) {
+                let (node, connection) = (&session.node().name, session.connection());
+                tracing::warn!(%node, "the node does not answer claims of names");
+                self.close(connection, close_code::TIMED_OUT, "claims are not answered");
+                self.closed(connection, false, now);
+            }
+        }
     }
 
     /// There is a connection.
@@ -344,7 +379,7 @@ impl Cluster {
             let connection = session.connection();
             if let Some(untold) = self.untold.get_mut(&connection) {
                 untold.add(change.clone());
-            } else if session.queued_bytes() > HIGH_WATER {
+            } else if session.queued_control_bytes() > CONTROL_HIGH_WATER {
                 self.untold
                     .entry(connection)
                     .or_default()
@@ -357,7 +392,11 @@ impl Cluster {
 
     /// Tells the processes of this node which memberships others have, as nobody was there when
     /// they were told.
-    pub fn tell_memberships(&self) {
+    pub fn tell_memberships(&mut self) {
+        for ending in &mut self.ending {
+            // Nobody was told that they had joined.
+            ending.left = Box::new(std::iter::empty());
+        }
         for change in self.groups.others() {
             self.local.group_changed(change);
         }
@@ -369,7 +408,7 @@ impl Cluster {
             return;
         }
         for session in self.sessions.all() {
-            if session.queued_bytes() > LOW_WATER {
+            if session.queued_control_bytes() > CONTROL_LOW_WATER {
                 continue;
             }
             let untold = self.untold.remove(&session.connection());
@@ -380,9 +419,9 @@ impl Cluster {
     }
 
     /// A process of this node wants a name that is unique in the cluster. While much waits for some
-    /// node, it is not claimed: that node has to agree as well.
+    /// node that is about the nodes themselves, it is not claimed: that node has to agree as well.
     pub fn register_global(&mut self, name: String, process: Pid, decide: Decide) {
-        if !self.unclaimed.is_empty() || !self.all_have_room(HIGH_WATER) {
+        if !self.unclaimed.is_empty() || !self.all_have_room(CONTROL_HIGH_WATER) {
             let unclaimed = Unclaimed {
                 name,
                 process,
@@ -393,12 +432,12 @@ impl Cluster {
         self.claim(name, process, decide);
     }
 
-    /// Whether no more than so many bytes wait for any node.
+    /// Whether no more than so many bytes that are about the nodes themselves wait for any node.
     fn all_have_room(&self, water: usize) -> bool {
         let sessions = self.sessions.all();
         sessions
             .iter()
-            .all(|session| session.queued_bytes() <= water)
+            .all(|session| session.queued_control_bytes() <= water)
     }
 
     fn claim(&mut self, name: String, process: Pid, decide: Decide) {
@@ -425,10 +464,10 @@ impl Cluster {
 
     /// Claims what has waited until there is room for it.
     fn claim_waiting(&mut self) {
-        if self.unclaimed.is_empty() || !self.all_have_room(LOW_WATER) {
+        if self.unclaimed.is_empty() || !self.all_have_room(CONTROL_LOW_WATER) {
             return;
         }
-        while self.all_have_room(HIGH_WATER)
+        while self.all_have_room(CONTROL_HIGH_WATER)
             && let Some(unclaimed) = self.unclaimed.pop_front()
         {
             self.claim(unclaimed.name, unclaimed.process, unclaimed.decide);
@@ -517,6 +556,7 @@ impl Cluster {
         is_ready: bool,
         now: Instant,
     ) {
+        self.finish_endings(node.id.number());
         let session = self.sessions.begin(connection, node.clone(), is_ready);
         self.has_joined = true;
         let Some(known) = self.connections.get_mut(&connection) else {
@@ -552,14 +592,14 @@ impl Cluster {
         let node = session.node().clone();
         self.sessions.end(session);
         self.untold.remove(&session.connection());
-        for (there, here, signal) in session.end() {
-            // Who has ended meanwhile need not be told.
-            self.local.signal(there, here, signal).ok();
-        }
         let number = node.id.number();
-        for change in self.groups.forget(number) {
-            self.local.group_changed(change);
-        }
+        self.ending.push_back(Ending {
+            node: number,
+            since: now,
+            signals: session.end().into_iter(),
+            left: Box::new(self.groups.forget(number)),
+        });
+        self.tell_endings();
         self.global.session_ended(number);
         self.dials
             .session_ended(node.id, now, self.dial_delay(node.id));
@@ -570,6 +610,50 @@ impl Cluster {
         self.local.node_event(NodeEvent::Down { node, left });
         self.follow_global();
         self.follow_gossip(now);
+    }
+
+    /// Tells some of those who have to know of sessions that have ended, and forgets memberships.
+    fn tell_endings(&mut self) {
+        let mut room = TOLD_AT_ONCE;
+        while let Some(mut ending) = self.ending.pop_front() {
+            if !self.tell_some(&mut ending, &mut room) {
+                return self.ending.push_front(ending);
+            }
+        }
+    }
+
+    /// Tells all of that, before a session with this node begins, or with another that has its number.
+    fn finish_endings(&mut self, node: NodeNumber) {
+        for mut ending in std::mem::take(&mut self.ending) {
+            let mut room = usize::MAX;
+            if ending.node != node || !self.tell_some(&mut ending, &mut room) {
+                self.ending.push_back(ending);
+            }
+        }
+    }
+
+    /// Returns whether all have been told.
+    ///
+    /// - `room`: no more are told; it is counted down.
+    fn tell_some(&self, ending: &mut Ending, room: &mut usize) -> bool {
+        while *room > 0 {
+            *room -= 1;
+            if let Some((there, here, signal)) = ending.signals.next() {
+                self.tell(there, here, signal);
+            } else if let Some(change) = ending.left.next() {
+                self.local.group_changed(change);
+            } else {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Tells a process of this node something. Who has ended meanwhile need not be told.
+    fn tell(&self, there: Pid, here: Pid, signal: Signal) {
+        if let Ok(effect) = self.local.signal(there, here, signal) {
+            effect.happen();
+        }
     }
 
     /// The node with the lower id dials first.

@@ -25,9 +25,9 @@ const OFTEN: u32 = 4 * 60 * 60 / 2;
 /// How long it is left alone then.
 const RARELY: Duration = Duration::from_secs(30);
 
-/// After so many failures a node that is down is forgotten, unless it is a seed: it takes a day
-/// more.
-const FORGOTTEN: u32 = OFTEN + 24 * 60 * 60 / RARELY.as_secs() as u32;
+/// After so many failures a node that is down is forgotten, unless it is a seed: 48 hours after it was
+/// reached last, if each failure is told at once.
+const FORGOTTEN: u32 = OFTEN + 44 * 60 * 60 / RARELY.as_secs() as u32;
 
 /// So many of the dials under way may be to addresses that others have told of and where no node
 /// has ever answered: whoever is in the cluster can tell of any.
@@ -51,6 +51,8 @@ struct Target {
     failures: u32,
     next: Instant,
     is_dialling: bool,
+    /// The node there was this one.
+    is_itself: bool,
     /// There has been a session with a node there.
     has_answered: bool,
     /// The node there with which there is a session.
@@ -95,6 +97,7 @@ impl Dials {
         }
         target.node = Some(node);
         target.is_up = true;
+        target.is_itself = false;
         target.failures = 0;
         target.next = now + after;
     }
@@ -120,9 +123,13 @@ impl Dials {
             .retain(|_, target| target.is_of_use() || target.session.is_some());
     }
 
-    /// The node at this address is this one.
+    /// The node at this address is this one. If it is that of a seed, it may be another one later,
+    /// as that of a service that stands for several nodes.
     pub(crate) fn is_itself(&mut self, address: SocketAddr) {
-        self.targets.remove(&address);
+        match self.targets.get_mut(&address) {
+            Some(target) if target.is_seed => target.is_itself = true,
+            _ => drop(self.targets.remove(&address)),
+        }
     }
 
     /// There is a session with the node at an address.
@@ -131,6 +138,7 @@ impl Dials {
         target.node = Some(node);
         target.is_up = true;
         target.session = Some(node);
+        target.is_itself = false;
         target.has_answered = true;
         target.failures = 0;
     }
@@ -225,6 +233,7 @@ impl Dials {
             failures: 0,
             next: now,
             is_dialling: false,
+            is_itself: false,
             has_answered: false,
             session: None,
         })
@@ -253,6 +262,7 @@ impl Target {
     fn pause(&self) -> Duration {
         let failures = self.failures.saturating_sub(1) as usize;
         let pauses: &[u64] = match self.is_asked_for() {
+            _ if self.is_itself => return RARELY,
             _ if self.is_stranger() && self.failures > STRANGE => return RARELY,
             true => &PAUSES,
             false if self.failures > OFTEN => return RARELY,

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,10 @@ pub const MAX_GLOBAL_NAME_BYTES: usize = 1024;
 
 /// So many names one node may have.
 pub const MAX_GLOBAL_NAMES: usize = 1 << 16;
+
+/// How long a node may take to answer a claim: it does so at once, or when another claim is decided
+/// that it has agreed to.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// So far one claim of another node can move the clock of this one, so that a node that claims
 /// to have counted very far does not bring the clocks of all to their end.
@@ -119,7 +124,8 @@ pub(crate) struct GlobalNames {
 struct Pending {
     claim: Claim,
     registration: u64,
-    awaited: BTreeSet<NodeNumber>,
+    /// Those who have to agree, each with when it was first seen to be asked.
+    awaited: BTreeMap<NodeNumber, Option<Instant>>,
 }
 
 impl GlobalNames {
@@ -175,7 +181,7 @@ impl GlobalNames {
             process,
             stamp,
         };
-        let awaited = sessions.into_iter().collect();
+        let awaited = sessions.into_iter().map(|node| (node, None)).collect();
         self.outputs
             .push(Output::ToAll(GlobalFrame::Claim(claim.clone())));
         let pending = Pending {
@@ -225,7 +231,7 @@ impl GlobalNames {
             }
         }
         for pending in self.pending.values_mut() {
-            pending.awaited.insert(node);
+            pending.awaited.insert(node, None);
             let claim = GlobalFrame::Claim(pending.claim.clone());
             self.outputs.push(Output::To(node, claim));
         }
@@ -266,6 +272,21 @@ impl GlobalNames {
             }
             self.decide(&name);
         }
+    }
+
+    /// The nodes that have not answered a claim within the [limit](ANSWER_LIMIT), which is counted from
+    /// the first call after they were asked.
+    pub(crate) fn overdue(&mut self, now: Instant) -> BTreeSet<NodeNumber> {
+        let mut overdue = BTreeSet::new();
+        for pending in self.pending.values_mut() {
+            for (node, asked) in &mut pending.awaited {
+                let asked = *asked.get_or_insert(now);
+                if now.saturating_duration_since(asked) >= ANSWER_LIMIT {
+                    overdue.insert(*node);
+                }
+            }
+        }
+        overdue
     }
 
     /// Takes in what another node tells. What it may not say is ignored.

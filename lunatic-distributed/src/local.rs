@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use lunatic_mailbox::{EncodedResource, Pid, Tag};
-use lunatic_process::{ExitReason, NoConnection, Signal};
+use lunatic_account::Account;
+use lunatic_mailbox::{EncodedResource, NodeNumber, Pid, Tag};
+use lunatic_process::{Effect, ExitReason, NoConnection, Signal};
 
 use crate::groups::GroupChange;
 use crate::handshake::Refusal;
@@ -23,14 +24,16 @@ pub trait LocalNode: Send + Sync {
     /// [`NotDelivered`]; then the sender ends.
     fn deliver(&self, message: Incoming<'_>) -> Result<(), NotDelivered>;
 
-    /// Applies a signal to a process of this node.
+    /// Applies a signal to a process of this node, but for what follows from it: see
+    /// [`Environment::apply`](lunatic_process::Environment::apply). It may be called under the lock
+    /// of a session, and calls nothing of the sessions.
     ///
     /// - `from`: a process of another node.
     ///
     /// # Errors
     ///
     /// There is no such process.
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason>;
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason>;
 
     /// Another node asks for something.
     ///
@@ -50,6 +53,11 @@ pub trait LocalNode: Send + Sync {
 
     /// Something has happened to another node.
     fn node_event(&self, event: NodeEvent);
+
+    /// The account to which is charged what another node has sent, if there is one.
+    fn account_of(&self, _node: NodeNumber) -> Option<Account> {
+        None
+    }
 
     /// Another node tells which certificates are revoked.
     fn revocations(&self, _list: &[u8]) {}

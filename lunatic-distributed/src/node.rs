@@ -9,7 +9,7 @@ mod own_address;
 mod seeds;
 mod unreached;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -369,6 +369,7 @@ impl Node {
         if !has_seeds {
             return Ok(());
         }
+        let mut refusing = BTreeSet::new();
         loop {
             let next = futures_lite::future::or(async { events.recv().await.ok() }, async {
                 async_io::Timer::at(end).await;
@@ -398,6 +399,13 @@ impl Node {
                     refusal: Refusal::Restarted { .. } | Refusal::Crossed | Refusal::Leaving,
                     ..
                 }) => {}
+                Some(NodeEvent::Refused {
+                    refusal: Refusal::Protocol { .. },
+                    address,
+                    ..
+                }) if !self.inner.late.unreached().are_all(&mut refusing, address) => {
+                    // Another node may speak the same, and this one will be updated.
+                }
                 Some(event @ NodeEvent::Refused { .. }) => return Err(event),
                 Some(NodeEvent::Down { .. }) => {}
             }

@@ -11,13 +11,20 @@ use lunatic_account::{Account, Exceeded, Kind};
 use lunatic_mailbox::{DataMessage, EncodedResource, Pid};
 
 use crate::chunks::Chunks;
-use crate::frame::{Frame, LANES, PIECE_BYTES};
+use crate::frame::{CONTROL, Frame, LANES, PIECE_BYTES};
 
 /// From so many bytes on, who sends more to the node is held until that has left.
 pub(crate) const HIGH_WATER: usize = 8 << 20;
 
 /// When no more than so many bytes are left, all who are held go on.
 pub(crate) const LOW_WATER: usize = 4 << 20;
+
+/// From so many bytes on that are about the nodes themselves, changes of groups are kept back and
+/// merged, and no names are claimed. What processes send does not count: it leaves behind all of that.
+pub(crate) const CONTROL_HIGH_WATER: usize = 1 << 20;
+
+/// When no more than so many of these bytes are left, they are told, and names claimed.
+pub(crate) const CONTROL_LOW_WATER: usize = CONTROL_HIGH_WATER / 2;
 
 /// A unit that has so many bytes is given no more frames, and a frame that has more is a unit
 /// of its own.
@@ -37,6 +44,8 @@ pub(crate) struct Outgoing {
     lanes: Vec<Lane>,
     /// All bytes that wait.
     queued: usize,
+    /// Those of them that are about the nodes themselves.
+    control: usize,
     /// The bytes of frames of which some pieces have left.
     in_pieces: usize,
     next_transfer: u32,
@@ -112,6 +121,7 @@ impl Outgoing {
         Outgoing {
             lanes: (0..LANES).map(|_| Lane::default()).collect(),
             queued: 0,
+            control: 0,
             in_pieces: 0,
             next_transfer: 0,
             is_leaving: false,
@@ -129,6 +139,25 @@ impl Outgoing {
     /// How many bytes wait.
     pub(crate) fn queued(&self) -> usize {
         self.queued
+    }
+
+    /// How many bytes wait that are about the nodes themselves.
+    pub(crate) fn control(&self) -> usize {
+        self.control
+    }
+
+    fn add(&mut self, lane: u8, bytes: usize) {
+        self.queued += bytes;
+        if lane == CONTROL {
+            self.control += bytes;
+        }
+    }
+
+    fn take_off(&mut self, lane: u8, bytes: usize) {
+        self.queued -= bytes;
+        if lane == CONTROL {
+            self.control -= bytes;
+        }
     }
 
     /// Whether nothing waits.
@@ -214,7 +243,11 @@ impl Outgoing {
         if let Content::Short(bytes) = &mut unit.content {
             let before = bytes.len();
             frame.append_to(bytes);
-            self.queued += bytes.len() - before;
+            let added = bytes.len() - before;
+            self.queued += added;
+            if number == CONTROL {
+                self.control += added;
+            }
         }
         if let Some((account, bytes)) = paid {
             unit.payers.add(account, bytes as u64);
@@ -225,8 +258,8 @@ impl Outgoing {
     }
 
     fn push_unit(&mut self, number: u8, pair: (Pid, Pid), mut unit: Unit) -> Option<EventListener> {
+        self.add(number, unit.content.len());
         let lane = self.lanes.get_mut(usize::from(number))?;
-        self.queued += unit.content.len();
         let hold = (self.queued > HIGH_WATER).then(|| unit.listen());
         let is_behind = lane.transfers.iter().any(|other| other.pair == pair);
         if unit.needs_pieces() && !is_behind {
@@ -250,11 +283,11 @@ impl Outgoing {
         };
         lane.piece_was_last = piece.is_some();
         let (unit, left) = if let Some(Piece { unit, length, left }) = piece {
-            self.queued -= length;
+            self.take_off(number, length);
             (unit, left)
         } else if let Some(mut unit) = lane.units.pop_front() {
             lane.taken += 1;
-            self.queued -= unit.content.len();
+            self.take_off(number, unit.content.len());
             (std::mem::take(&mut unit.content).into(), unit.left.take())
         } else {
             let leaves = lane.leaves(self.is_leaving);

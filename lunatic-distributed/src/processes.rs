@@ -4,7 +4,7 @@ use lunatic_account::Account;
 use lunatic_mailbox::{
     DataMessage, EncodedResource, Message, MessageResource, Pid, SendError, WireMessage,
 };
-use lunatic_process::{Environment, ExitReason, Signal};
+use lunatic_process::{Effect, Environment, ExitReason, Signal};
 
 use crate::local::{Incoming, NotDelivered};
 
@@ -66,21 +66,12 @@ pub fn deliver<E: std::fmt::Display>(
     }
 }
 
-/// Applies a signal of a process of another node, for
+/// Applies a signal of a process of another node, but for what follows from it, for
 /// [`LocalNode::signal`](crate::LocalNode::signal).
 ///
 /// # Errors
 ///
 /// [`ExitReason::NoProcess`].
-pub fn signal(
-    environment: &Environment,
-    from: Pid,
-    to: Pid,
-    signal: Signal,
-) -> Result<(), ExitReason> {
-    match environment.is_local(to) {
-        true => environment.signal(from, to, signal),
-        // It would go out again.
-        false => Err(ExitReason::NoProcess),
-    }
+pub fn signal(environment: &Environment, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
+    environment.apply(to, signal)
 }

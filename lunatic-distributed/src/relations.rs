@@ -73,8 +73,10 @@ impl Relations {
                 }
             }
             Signal::Monitor { .. } => {
-                self.check_room()?;
-                if self.watching.entry(from).or_default().insert(to) {
+                let is_known = |watched: &HashSet<Pid>| watched.contains(&to);
+                if !self.watching.get(&from).is_some_and(is_known) {
+                    self.check_room()?;
+                    self.watching.entry(from).or_default().insert(to);
                     self.count += 1;
                 }
                 Some(Frame::Signal { from, to, signal })
@@ -107,8 +109,7 @@ impl Relations {
         tag: Option<Tag>,
         back: Option<Tag>,
     ) -> Result<Frame<'static>, TooMany> {
-        self.check_room()?;
-        self.insert_link(from, to, tag);
+        self.insert_link(from, to, tag)?;
         Ok(Frame::Link {
             from,
             to,
@@ -145,8 +146,7 @@ impl Relations {
         if is_unlinking {
             return Ok(false);
         }
-        self.check_room()?;
-        self.insert_link(here, there, back);
+        self.insert_link(here, there, back)?;
         Ok(true)
     }
 
@@ -172,11 +172,18 @@ impl Relations {
     ///
     /// [`TooMany`].
     pub(crate) fn monitored(&mut self, there: Pid, here: Pid) -> Result<(), TooMany> {
-        self.check_room()?;
-        if self.watched.insert((here, there)) {
+        if !self.watched.contains(&(here, there)) {
+            self.check_room()?;
+            self.watched.insert((here, there));
             self.count += 1;
         }
         Ok(())
+    }
+
+    /// Whether a process here is linked to one there.
+    #[cfg(test)]
+    pub(crate) fn is_linked(&self, here: Pid, there: Pid) -> bool {
+        self.links.get(&(here, there)).is_some_and(Link::is_linked)
     }
 
     /// A process there no longer monitors one here.
@@ -240,14 +247,14 @@ impl Relations {
         }
     }
 
-    fn insert_link(&mut self, here: Pid, there: Pid, tag: Option<Tag>) {
-        if self
-            .links
-            .insert((here, there), Link::Linked(tag))
-            .is_none()
-        {
+    /// Links, or replaces the tag of a link, for which there is always room.
+    fn insert_link(&mut self, here: Pid, there: Pid, tag: Option<Tag>) -> Result<(), TooMany> {
+        if !self.links.contains_key(&(here, there)) {
+            self.check_room()?;
             self.count += 1;
         }
+        self.links.insert((here, there), Link::Linked(tag));
+        Ok(())
     }
 
     /// Removes a link that meets a condition, and returns whether there was one.

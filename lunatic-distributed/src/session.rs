@@ -18,7 +18,7 @@ use crate::cluster::Connection;
 use crate::frame::{CONTROL, Frame, LANES, MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, lane_of};
 use crate::node_info::NodeInfo;
 use crate::outgoing::{HIGH_WATER, Outgoing, Prepared, is_long_message};
-use crate::relations::Relations;
+use crate::relations::{Relations, TooMany};
 
 /// The session with one other node. Any thread can use it; what is sent is queued, and the
 /// thread of the node takes it out.
@@ -108,6 +108,15 @@ pub enum NotSent {
     NotTransferable(NotTransferable),
     /// It is longer than a message may be.
     TooLong,
+}
+
+/// Why a signal is not sent.
+#[derive(Debug)]
+pub(crate) enum NotSignalled {
+    /// The session has ended. Has the signal.
+    Ended(Signal),
+    /// There are as many relations to the other node as there may be.
+    Refused,
 }
 
 impl Session {
@@ -215,6 +224,12 @@ impl Session {
         self.state.lock().outgoing.queued()
     }
 
+    /// How many bytes wait to be sent that are about the nodes themselves, which leave before all
+    /// others.
+    pub(crate) fn queued_control_bytes(&self) -> usize {
+        self.state.lock().outgoing.control()
+    }
+
     /// Waits for the end of the session.
     pub async fn ended(&self) {
         loop {
@@ -283,14 +298,23 @@ impl Session {
     /// sender has to wait for before it sends more.
     ///
     /// - `payer`: to whom it is charged until it leaves.
+    /// - `own_end`: changes the process in the same step. It is called with what is returned, but
+    ///   not if the session has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSignalled`].
     pub(crate) fn signal(
         self: &Arc<Self>,
         payer: Option<&Account>,
         from: Pid,
         to: Pid,
         signal: Signal,
-    ) -> Result<Option<EventListener>, NoConnection> {
-        let mut state = self.open()?;
+        own_end: &mut dyn FnMut(Result<(), NoConnection>),
+    ) -> Result<Option<EventListener>, NotSignalled> {
+        let Ok(mut state) = self.open() else {
+            return Err(NotSignalled::Ended(signal));
+        };
         // Who has ended cannot be held, and may have had very many links.
         let signal = match state.outgoing.queued() > HIGH_WATER {
             true => signal.without_texts(),
@@ -298,11 +322,17 @@ impl Session {
         };
         let bytes = SIGNAL_BYTES + signal.text_bytes();
         let frame = state.relations.outgoing(from, to, signal);
-        let hold = frame.map_err(|_| NoConnection)?.and_then(|frame| {
-            let payer = payer.map(|account| (account, bytes));
-            let (lane, pair) = (lane_of(from, to), (from, to));
-            state.outgoing.push_beyond_limits(lane, pair, &frame, payer)
+        own_end(match frame {
+            Ok(_) => Ok(()),
+            Err(TooMany) => Err(NoConnection),
         });
+        let hold = frame
+            .map_err(|TooMany| NotSignalled::Refused)?
+            .and_then(|frame| {
+                let payer = payer.map(|account| (account, bytes));
+                let (lane, pair) = (lane_of(from, to), (from, to));
+                state.outgoing.push_beyond_limits(lane, pair, &frame, payer)
+            });
         self.announce(state);
         Ok(hold)
     }
@@ -462,16 +492,19 @@ impl Session {
         self.answer_in(lane_of(from, to), (from, to), frame, 0);
     }
 
-    /// A process of the other node has undone its link to one of this, which is answered. Returns
-    /// whether there was a link, of whose end the process here is to be told then: that one may
-    /// link again at once, which has to arrive behind the answer.
-    pub(crate) fn unlinked(self: &Arc<Self>, there: Pid, here: Pid, id: u64) -> bool {
+    /// A process of the other node has undone its link to one of this, which is answered.
+    ///
+    /// - `tell`: is called in the same step if there was a link, and changes the process here: that
+    ///   one may link again at once, which has to arrive behind the answer.
+    pub(crate) fn unlinked(self: &Arc<Self>, there: Pid, here: Pid, id: u64, tell: impl FnOnce()) {
         let (from, to) = (here, there);
         let frame = Frame::Unlinked { from, to, id };
-        let mut was_linked = false;
-        let unlink = |relations: &mut Relations| was_linked = relations.unlinked(there, here);
+        let unlink = |relations: &mut Relations| {
+            if relations.unlinked(there, here) {
+                tell();
+            }
+        };
         self.answer_after(lane_of(from, to), (from, to), &frame, 0, unlink);
-        was_linked
     }
 
     fn answer_in(self: &Arc<Self>, lane: u8, pair: (Pid, Pid), frame: &Frame<'_>, text: usize) {
@@ -482,7 +515,8 @@ impl Session {
     /// while it goes on, the session is to end. To read no more of it would not do, as two nodes
     /// that both wait for each other to read wait for ever.
     ///
-    /// - `change`: changes the relations in the same step, if the session is still there.
+    /// - `change`: changes the relations, and the process here, in the same step, if the session is
+    ///   still there.
     fn answer_after(
         self: &Arc<Self>,
         lane: u8,
@@ -516,7 +550,8 @@ impl Session {
         self.state.lock().requests.len()
     }
 
-    /// Looks at, or changes, the relations; `None` if the session has ended.
+    /// Looks at, or changes, the relations; `None` if the session has ended. Whoever changes a
+    /// process accordingly does so in the same step.
     pub(crate) fn with_relations<R>(&self, use_it: impl FnOnce(&mut Relations) -> R) -> Option<R> {
         let mut state = self.state.lock();
         state.is_open.then(|| use_it(&mut state.relations))

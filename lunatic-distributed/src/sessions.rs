@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::cluster::Connection;
 use crate::frame::MAX_MESSAGE_BYTES;
 use crate::node_info::NodeInfo;
-use crate::session::{NotSent, OnQueued, Session, host_of};
+use crate::session::{NotSent, NotSignalled, OnQueued, Session, host_of};
 
 /// The sessions with all other nodes. Any thread can use them: they are the [`Peers`] of an
 /// [`Environment`](lunatic_process::Environment).
@@ -79,10 +79,14 @@ impl Sessions {
 
     /// The session through which a process of this node reaches one of another.
     fn way_to(&self, process: Pid) -> Option<Arc<Session>> {
-        match self.is_closed.load(Ordering::Relaxed) {
+        match self.is_closed() {
             true => None,
             false => self.get(process.node()),
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// This node.
@@ -193,18 +197,50 @@ impl Peers for Sessions {
         to: Pid,
         signal: Signal,
     ) -> Result<(), NoConnection> {
-        let session = self.way_to(to).ok_or(NoConnection)?;
-        if let Signal::Monitor { watcher } = signal
-            && self.watchers.lock().insert(watcher)
-            && let Some(on_monitor) = self.on_monitor.get()
-        {
-            on_monitor(watcher);
+        self.signal_in_step(payer, from, to, signal, &mut |_| ())
+    }
+
+    fn signal_in_step(
+        &self,
+        payer: Option<&Process>,
+        from: Pid,
+        to: Pid,
+        mut signal: Signal,
+        own_end: &mut dyn FnMut(Result<(), NoConnection>),
+    ) -> Result<(), NoConnection> {
+        loop {
+            let Some(session) = self.way_to(to) else {
+                // While the lock is held, no session begins by which another node could change the
+                // process.
+                let open = self.open.read();
+                if self.is_closed() || !open.contains_key(&to.node()) {
+                    own_end(Err(NoConnection));
+                    return Err(NoConnection);
+                }
+                continue;
+            };
+            if let Signal::Monitor { watcher } = signal
+                && self.watchers.lock().insert(watcher)
+                && let Some(on_monitor) = self.on_monitor.get()
+            {
+                on_monitor(watcher);
+            }
+            let account = payer.map(Process::account);
+            return match session.signal(account, from, to, signal, own_end) {
+                Ok(hold) => {
+                    if let (Some(process), Some(hold)) = (payer, hold) {
+                        process.hold_until(hold);
+                    }
+                    Ok(())
+                }
+                // It leaves the table before it ends: another may have begun.
+                Err(NotSignalled::Ended(unsent)) => {
+                    signal = unsent;
+                    continue;
+                }
+                Err(NotSignalled::Refused) => Err(NoConnection),
+            };
         }
-        let hold = session.signal(payer.map(Process::account), from, to, signal)?;
-        if let (Some(process), Some(hold)) = (payer, hold) {
-            process.hold_until(hold);
-        }
-        Ok(())
     }
 
     fn node_id(&self, number: NodeNumber) -> Option<NodeId> {

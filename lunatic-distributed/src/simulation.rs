@@ -227,6 +227,11 @@ fn a_name_of_a_process_that_has_ended_is_found() {
 }
 
 #[test]
+fn a_link_that_is_changed_in_two_steps_is_found() {
+    finds(Fault::StepsApart);
+}
+
+#[test]
 fn a_seed_runs_the_same_each_time() {
     for seed in 0..3 {
         let (first, second) = (run(seed, None, false), run(seed, None, false));

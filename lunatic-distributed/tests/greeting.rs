@@ -11,7 +11,7 @@ use lunatic_distributed::{
     NodeEvent, NodeInfo, NotDelivered, PROTOCOL, Refusal, Sessions,
 };
 use lunatic_mailbox::{NodeId, Pid};
-use lunatic_process::{ExitReason, Signal};
+use lunatic_process::{Effect, ExitReason, Signal};
 use parking_lot::Mutex;
 
 /// A node without processes.
@@ -23,7 +23,7 @@ impl LocalNode for Local {
         Ok(())
     }
 
-    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<Effect, ExitReason> {
         Err(ExitReason::NoProcess)
     }
 

@@ -119,7 +119,7 @@ pub use preemption::BUDGET as PREEMPTION_BUDGET;
 pub use stats::{ArenaStats, EngineStats, SlotUse};
 pub use text_format::TextError;
 pub use ticker::Ticker;
-pub use time_slice::is_time_slice_over;
+pub use time_slice::{end_time_slice, is_time_slice_over};
 
 /// The examples in the README, as tests.
 #[cfg(doctest)]

@@ -44,6 +44,17 @@ pub fn is_time_slice_over() -> bool {
         .is_some_and(|ticks| ticks.count() != slice.began_at)
 }
 
+/// Ends the time slice of the instance that this thread runs: who asks finds it
+/// [over](is_time_slice_over), until an instance is resumed. Without one, nothing happens.
+pub fn end_time_slice() {
+    // No tick has this number.
+    let began_at = u64::MAX;
+    SLICE.set(Slice {
+        began_at,
+        ..SLICE.get()
+    });
+}
+
 /// How long a budget is meant to last.
 const BUDGET_TIME: Duration = Duration::from_micros(50);
 
@@ -121,6 +132,19 @@ mod tests {
         time_slice.begin();
         assert!(!time_slice.is_over());
         assert_eq!(time_slice.refill(), Some(FIRST_BUDGET));
+    }
+
+    #[test]
+    fn a_time_slice_that_is_ended_is_over_until_the_next_begins() {
+        end_time_slice();
+        assert!(!is_time_slice_over(), "this thread has run no instance");
+        let time_slice = TimeSlice::new(Ticker::by_hand());
+        time_slice.begin();
+        end_time_slice();
+        assert!(time_slice.is_over() && is_time_slice_over());
+        assert_eq!(time_slice.refill(), None);
+        time_slice.begin();
+        assert!(!time_slice.is_over() && !is_time_slice_over());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lunatic_distributed::{
     NodeInfo, NotDelivered, Sessions,
 };
 use lunatic_mailbox::{DataMessage, NodeId, Pid, Tag};
-use lunatic_process::{ExitReason, Signal};
+use lunatic_process::{Effect, ExitReason, Signal};
 
 use crate::panics;
 
@@ -23,9 +23,9 @@ impl LocalNode for Local {
         }
     }
 
-    fn signal(&self, _from: Pid, to: Pid, _signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, _from: Pid, to: Pid, _signal: Signal) -> Result<Effect, ExitReason> {
         match to.to_bits() % 2 {
-            0 => Ok(()),
+            0 => Ok(Effect::NONE),
             _ => Err(ExitReason::NoProcess),
         }
     }

@@ -65,7 +65,7 @@ pub use failure::{Failure, FailureKind, MAX_BACKTRACE_BYTES, MAX_MESSAGE_BYTES, 
 pub use info::{Detail, Inspection, ProcessInfo, Role};
 pub use peers::{NoConnection, NoPeers, Peers};
 pub use pid_counter::PidCounter;
-pub use process::Process;
+pub use process::{Effect, Process};
 pub use rate_limit::RateLimit;
 pub use relations::{Reaction, Relations};
 pub use request::Request;

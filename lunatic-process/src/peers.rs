@@ -108,6 +108,34 @@ pub trait Peers: fmt::Debug + Send + Sync {
         signal: Signal,
     ) -> Result<(), NoConnection>;
 
+    /// Queues a signal as [`signal`](Peers::signal) does, and changes the process in whose name it is
+    /// in the same step: nothing that comes from the other node, nor the end of the connection, is
+    /// applied to that process in between. A link or monitor is known to the process and to the
+    /// connection, which would else disagree about it.
+    ///
+    /// Whoever applies what comes from another node, and changes what the connection knows by that, does
+    /// it in one step too: see [`Process::apply`].
+    ///
+    /// - `own_end`: changes the process. It is called once, with what is returned; it is quick and
+    ///   calls nothing of the peers, as it is called under a lock. What is provided calls it after
+    ///   the signal was queued, which is enough where nothing comes back.
+    ///
+    /// # Errors
+    ///
+    /// As [`signal`](Peers::signal).
+    fn signal_in_step(
+        &self,
+        payer: Option<&Process>,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+        own_end: &mut dyn FnMut(Result<(), NoConnection>),
+    ) -> Result<(), NoConnection> {
+        let sent = self.signal(payer, from, to, signal);
+        own_end(sent);
+        sent
+    }
+
     /// The id of the node with this number, if there is a connection to it.
     fn node_id(&self, number: NodeNumber) -> Option<NodeId>;
 }

@@ -27,6 +27,8 @@ use crate::request::RequestQueue;
 use crate::spawning::SpawnOptions;
 use crate::trace::TraceEvent;
 
+pub use self::signals::Effect;
+
 /// A process, alive or dead; clone it freely.
 ///
 /// What is done through a handle, [`link`](Process::link) for example, is done
@@ -400,7 +402,9 @@ impl Process {
     }
 
     /// Lets the body run only after an event, from its next suspension point on: what it
-    /// sends has to leave the node first, for example. A kill ends it all the same.
+    /// sends has to leave the node first, for example. A kill ends it all the same. If the process
+    /// is a guest that this thread runs, its time slice ends, so that the suspension point comes
+    /// soon: it calls one or two more host functions before.
     ///
     /// - `event`: replaces one that it is held by already, and is dropped if it has ended.
     pub fn hold_until(&self, event: EventListener) {
@@ -412,6 +416,14 @@ impl Process {
         self.call_attention(&control, attention::HOLD);
         drop(control);
         drop(replaced);
+        #[cfg(feature = "guest")]
+        lunatic_engine::end_time_slice();
+    }
+
+    /// Whether something holds the process from its next suspension point on; see
+    /// [`hold_until`](Process::hold_until).
+    pub fn is_held(&self) -> bool {
+        self.inner.attention.load(Ordering::Acquire) & attention::HOLD != 0
     }
 
     /// Takes out what the process is held by, if anything is.

@@ -60,9 +60,9 @@ pub struct EndpointConfig {
     /// quarter on strangers prove first that they receive at their address. What comes beyond
     /// the limit is ignored; a dialler tries again by itself while its time lasts.
     pub max_handshakes: usize,
-    /// Bytes of a connection's frames and datagrams that wait to be taken by
-    /// [`next_event`](crate::Endpoint::next_event). Beyond it the connection isn't read, and
-    /// flow control holds the peer.
+    /// Bytes of a connection's frames that wait to be taken by
+    /// [`next_event`](crate::Endpoint::next_event). Beyond it no frames are read, and flow control
+    /// holds the peer.
     pub max_unread: usize,
     /// Bytes of the largest packet that is tried, as UDP payload; at least 1200.
     pub max_packet: u16,

@@ -19,6 +19,10 @@ use crate::sending::Sending;
 /// Bytes of frames that are read before another connection is served.
 const QUANTUM: usize = 256 << 10;
 
+/// Bytes of datagrams that the owner hasn't taken before no more are read. Then the oldest of those
+/// that arrive are dropped.
+const MAX_UNREAD_DATAGRAMS: usize = 64 << 10;
+
 /// One connection.
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
@@ -40,6 +44,11 @@ pub(crate) struct Connection {
     /// Whether reading has stopped, as too much is unread.
     held: bool,
     unread: usize,
+    /// Whether reading of datagrams has stopped, as too many are unread.
+    datagrams_held: bool,
+    unread_datagrams: usize,
+    /// The owner has taken the event that tells of the connection.
+    is_known: bool,
     max_unread: usize,
     max_datagram: Option<usize>,
     /// Of packets that were sent lately.
@@ -77,6 +86,9 @@ impl Connection {
             reading: true,
             held: false,
             unread: 0,
+            datagrams_held: false,
+            unread_datagrams: 0,
+            is_known: false,
             max_unread: config.max_unread,
             max_datagram: None,
             marks: Marks::default(),
@@ -151,8 +163,30 @@ impl Connection {
             && (!self.dialled || self.quinn.stats().frame_rx.handshake_done > 0)
     }
 
+    /// Makes datagrams events, while there are not too many, however many frames wait: some tell
+    /// whether a peer lives. The owner has to know of the connection first.
+    fn read_datagrams(&mut self, events: &mut EventQueue) {
+        if !self.is_known {
+            return;
+        }
+        let id = self.id;
+        loop {
+            self.datagrams_held = self.unread_datagrams >= MAX_UNREAD_DATAGRAMS;
+            if self.datagrams_held {
+                return;
+            }
+            let Some(bytes) = self.quinn.datagrams().recv() else {
+                return;
+            };
+            let event = Event::Datagram { id, bytes };
+            self.unread_datagrams += cost(&event);
+            events.push(event);
+        }
+    }
+
     /// Makes frames and datagrams events, while there are not too many. True if more is there.
     fn read(&mut self, now: Instant, events: &mut EventQueue) -> bool {
+        self.read_datagrams(events);
         let mut read = 0;
         loop {
             self.held = self.unread >= self.max_unread;
@@ -163,17 +197,16 @@ impl Connection {
                 return true;
             }
             let id = self.id;
-            let event = match self.quinn.datagrams().recv() {
-                Some(bytes) => Event::Datagram { id, bytes },
-                None if !self.reading => return false,
-                None => match self.receiving.next(&mut self.quinn) {
-                    Ok(Step::Frame(lane, bytes)) => Event::Frame { id, lane, bytes },
-                    Ok(Step::Nothing) => return false,
-                    Err(text) => {
-                        self.violated(now, text, events);
-                        return false;
-                    }
-                },
+            if !self.reading {
+                return false;
+            }
+            let event = match self.receiving.next(&mut self.quinn) {
+                Ok(Step::Frame(lane, bytes)) => Event::Frame { id, lane, bytes },
+                Ok(Step::Nothing) => return false,
+                Err(text) => {
+                    self.violated(now, text, events);
+                    return false;
+                }
             };
             read += cost(&event);
             self.unread += cost(&event);
@@ -281,11 +314,23 @@ impl Connection {
         reading
     }
 
-    /// Notes that an event of this many bytes was taken. True if reading goes on after it was
-    /// held.
-    pub(crate) fn took(&mut self, bytes: usize) -> bool {
-        self.unread = self.unread.saturating_sub(bytes);
-        self.held && self.unread <= self.max_unread / 2
+    /// Notes that an event was taken. True if reading goes on after it was held.
+    pub(crate) fn took(&mut self, event: &Event) -> bool {
+        let bytes = cost(event);
+        match event {
+            Event::Connected { .. } => {
+                self.is_known = true;
+                true
+            }
+            Event::Datagram { .. } => {
+                self.unread_datagrams = self.unread_datagrams.saturating_sub(bytes);
+                self.datagrams_held && self.unread_datagrams <= MAX_UNREAD_DATAGRAMS / 2
+            }
+            _ => {
+                self.unread = self.unread.saturating_sub(bytes);
+                self.held && self.unread <= self.max_unread / 2
+            }
+        }
     }
 
     /// When it wants to be called, if nothing arrives.
@@ -303,6 +348,10 @@ impl Connection {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        facts::stats(&self.quinn, self.sending.queued(), self.unread)
+        facts::stats(
+            &self.quinn,
+            self.sending.queued(),
+            self.unread + self.unread_datagrams,
+        )
     }
 }

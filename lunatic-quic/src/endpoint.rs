@@ -14,7 +14,7 @@ use crate::address::reachable;
 use crate::config::{EndpointConfig, Tls, UnusableTls};
 use crate::connection::Connection;
 use crate::event::{ConnectionId, DialError, Event, Stats};
-use crate::event_queue::{EventQueue, cost};
+use crate::event_queue::EventQueue;
 use crate::handshakes::Handshakes;
 use crate::socket::{Arrived, Socket};
 use crate::transport::{self, Transport, invalid};
@@ -119,10 +119,11 @@ impl Endpoint {
     /// The next event, in the order in which they happened.
     pub fn next_event(&mut self) -> Option<Event> {
         let event = self.events.pop()?;
-        if let Event::Frame { id, .. } | Event::Datagram { id, .. } = &event
+        if let Event::Connected { id, .. } | Event::Frame { id, .. } | Event::Datagram { id, .. } =
+            &event
             && let Some(&handle) = self.ids.get(id)
             && let Some(connection) = self.connection(handle)
-            && connection.took(cost(&event))
+            && connection.took(&event)
         {
             self.enqueue(handle);
         }

@@ -17,10 +17,14 @@ pub(crate) fn cost(event: &Event) -> usize {
     }
 }
 
-/// The events that the owner hasn't taken yet, in order.
+/// The events that the owner hasn't taken yet, in order, but for datagrams: these take turns with
+/// all others, so that they don't wait behind many frames.
 #[derive(Debug, Default)]
 pub(crate) struct EventQueue {
     events: VecDeque<Event>,
+    datagrams: VecDeque<Event>,
+    /// A datagram was taken last.
+    datagram_was_last: bool,
     rejected: usize,
 }
 
@@ -33,10 +37,25 @@ impl EventQueue {
             }
             self.rejected += 1;
         }
-        self.events.push_back(event);
+        if let Event::Closed { id: closed, .. } = &event {
+            // Nothing is told of it afterwards.
+            let is_of_it =
+                |event: &Event| matches!(event, Event::Datagram { id, .. } if id == closed);
+            self.datagrams.retain(|event| !is_of_it(event));
+        }
+        match event {
+            Event::Datagram { .. } => self.datagrams.push_back(event),
+            event => self.events.push_back(event),
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
+        let datagram_first = !self.datagram_was_last || self.events.is_empty();
+        if datagram_first && let Some(datagram) = self.datagrams.pop_front() {
+            self.datagram_was_last = true;
+            return Some(datagram);
+        }
+        self.datagram_was_last = false;
         let event = self.events.pop_front()?;
         if matches!(event, Event::Rejected { .. }) {
             self.rejected -= 1;
@@ -45,6 +64,6 @@ impl EventQueue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events.is_empty() && self.datagrams.is_empty()
     }
 }

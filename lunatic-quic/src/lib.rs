@@ -33,7 +33,8 @@
 //! - Each connection that was dialled or connected is told closed exactly once, and nothing of it
 //!   is told afterwards.
 //! - What a peer sends and the owner doesn't take is bounded: by `max_unread`, one frame in each
-//!   lane, and the windows of flow control (8 MiB).
+//!   lane, the windows of flow control (8 MiB), and 64 KiB of datagrams, which do not wait behind
+//!   frames.
 //! - What the owner sends is bounded if it obeys [`Endpoint::room`].
 //! - How long a connection is served is bounded, and every one with something to do is served before
 //!   any is served again.

@@ -5,12 +5,12 @@
 mod support;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lunatic_quic::{ConnectionId, EndpointConfig, Event};
 use support::proxy::{Proxy, Wire};
-use support::{Authority, Node, Random, config, connect, connect_to, drive, drive_for};
+use support::{Authority, LIMIT, Node, Random, config, connect, connect_to, drive, drive_for};
 
 const LANES: u8 = 8;
 
@@ -268,6 +268,37 @@ fn datagrams_come_while_frames_are_not_read() {
     drive([&mut one, &mut other], |[_, other]| {
         other.frames(3) == ["frame"]
     });
+}
+
+#[test]
+fn a_datagram_does_not_wait_behind_many_frames() {
+    let authority = Authority::new();
+    let mut one = Node::of(&authority);
+    let mut other = Node::of(&authority);
+    let (id, there) = connect(&mut one, &mut other);
+    for lane in 0..LANES {
+        assert!(one.endpoint.send(id, lane, vec![0; 900 << 10].into()));
+    }
+    // The other one takes nothing until a datagram is there, too.
+    let limit = Instant::now() + LIMIT;
+    let mut drive_until = |one: &mut Node, holds: &dyn Fn(usize) -> bool| {
+        loop {
+            one.step();
+            other.endpoint.wait(Some(Instant::now())).unwrap();
+            let unread = other.endpoint.stats(there).unwrap().unread_bytes;
+            if holds(unread) {
+                return unread;
+            }
+            assert!(Instant::now() < limit, "{unread} bytes are unread");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    };
+    let held = drive_until(&mut one, &|unread| unread >= 1 << 20);
+    assert!(one.endpoint.send_datagram(id, Bytes::from_static(b"alive")));
+    drive_until(&mut one, &|unread| unread > held);
+    let first = [other.endpoint.next_event(), other.endpoint.next_event()];
+    let is_datagram = |event: &Option<Event>| matches!(event, Some(Event::Datagram { .. }));
+    assert!(first.iter().any(is_datagram), "{first:?}");
 }
 
 #[test]

@@ -49,14 +49,17 @@ pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
     let rights = arguments.rights()?;
     // The first process of a container is not ended by a signal that nobody listens for.
     let mut signals = Signals::listen()?;
-    let named = arguments.naming.name();
-    let identity = Identity::of(&arguments.identity, named, &arguments.join)?;
     future::block_on(async {
         let told_to_end = async {
             signals.next().await;
             None
         };
-        let started = async { Some(start_node(arguments, identity).await) };
+        let started = async {
+            Some(match identity_of(arguments).await {
+                Ok(identity) => start_node(arguments, identity).await,
+                Err(problem) => Err(problem),
+            })
+        };
         let Some(started) = future::or(started, told_to_end).await else {
             return Ok(ExitCode::SUCCESS);
         };
@@ -79,6 +82,25 @@ pub(crate) fn node(arguments: &NodeArguments) -> Result<ExitCode, Problem> {
         node.stop().await;
         ended
     })
+}
+
+/// Finds out who the node is, by a thread of its own: a node that joins with a token waits for another,
+/// and may be told to end meanwhile.
+async fn identity_of(arguments: &NodeArguments) -> Result<Identity, Problem> {
+    let identity = arguments.identity.clone();
+    let (named, seeds) = (arguments.naming.name().cloned(), arguments.join.clone());
+    let (sender, receiver) = async_channel::bounded(1);
+    let find = move || {
+        let found = Identity::of(&identity, named.as_ref(), &seeds);
+        // Whoever waited may have been told to end.
+        sender.try_send(found).ok();
+    };
+    let thread = std::thread::Builder::new().name("node-identity".into());
+    thread.spawn(find).map_err(Problem::new)?;
+    match receiver.recv().await {
+        Ok(found) => found,
+        Err(lost) => Err(Problem::new(lost)),
+    }
 }
 
 /// What is said when the node has to end, as another has its name or number.

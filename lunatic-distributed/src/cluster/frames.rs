@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use lunatic_mailbox::Pid;
-use lunatic_process::{ExitReason, Signal};
+use lunatic_mailbox::{Pid, Tag};
+use lunatic_process::{Effect, ExitReason, Signal};
 
 use crate::cluster::{Cluster, Connection, Known, State, close_code};
 use crate::cluster_clock::Reading;
 use crate::frame::{CONTROL, Frame};
 use crate::local::{Answer, Incoming, NotDelivered};
+use crate::relations::{Relations, TooMany};
 use crate::session::Session;
 
 /// A frame that no node writes.
@@ -100,7 +101,9 @@ impl Cluster {
                 let Some(known) = self.connections.get_mut(&connection) else {
                     return Ok(());
                 };
-                let piece = known.incoming.piece(lane, transfer, length, bytes);
+                let payer = || self.local.account_of(session.node().id.number());
+                let incoming = &mut known.incoming;
+                let piece = incoming.piece(lane, transfer, length, bytes, payer);
                 let whole = piece.map_err(|_| BadFrame("a piece that does not fit"))?;
                 let Some(whole) = whole else {
                     return Ok(());
@@ -247,22 +250,16 @@ impl Cluster {
                 back,
             } => {
                 between(from, to)?;
-                let linked = session.with_relations(|relations| relations.linked(from, to, back));
-                match linked {
-                    Some(Ok(true)) => self.link_received(session, from, to, tag, back),
-                    Some(Err(_)) => {
-                        let reason = ExitReason::NoConnection;
-                        session.answer(to, from, &link_died(to, from, tag, reason));
-                    }
-                    Some(Ok(false)) | None => {}
-                }
+                self.link_received(session, from, to, tag, back);
             }
             Frame::Unlink { from, to, id } => {
                 between(from, to)?;
-                if session.unlinked(from, to, id) {
+                let mut unlinked = None;
+                session.unlinked(from, to, id, || {
                     let unlink = Signal::Unlink { peer: from };
-                    self.local.signal(from, to, unlink).ok();
-                }
+                    unlinked = self.local.signal(from, to, unlink).ok();
+                });
+                happen(unlinked);
             }
             Frame::Unlinked { from, to, id } => {
                 between(from, to)?;
@@ -275,24 +272,17 @@ impl Cluster {
                 reason,
             } => {
                 between(from, to)?;
-                let counts = session.with_relations(|relations| relations.link_died(from, to));
-                if counts == Some(true) {
-                    let peer = from;
-                    let died = Signal::LinkDied { peer, tag, reason };
-                    self.local.signal(from, to, died).ok();
-                }
+                let peer = from;
+                let died = Signal::LinkDied { peer, tag, reason };
+                self.tell_if(session, from, to, died, |known| known.link_died(from, to));
             }
             Frame::NoProcess { from, to } => {
                 between(from, to)?;
-                let died = session.with_relations(|relations| relations.process_died(from, to));
-                if died == Some(true) {
-                    let reason = ExitReason::NoProcess;
-                    let died = Signal::ProcessDied {
-                        process: from,
-                        reason,
-                    };
-                    self.local.signal(from, to, died).ok();
-                }
+                let (process, reason) = (from, ExitReason::NoProcess);
+                let died = Signal::ProcessDied { process, reason };
+                self.tell_if(session, from, to, died, |known| {
+                    known.process_died(from, to)
+                });
             }
             Frame::Request { id, from, request } => {
                 between(from, crate::session::host_of(self.own.id.number()))?;
@@ -316,16 +306,46 @@ impl Cluster {
         session: &Arc<Session>,
         from: Pid,
         to: Pid,
-        tag: Option<lunatic_mailbox::Tag>,
-        back: Option<lunatic_mailbox::Tag>,
+        tag: Option<Tag>,
+        back: Option<Tag>,
     ) {
         // What this process tells the other when it dies is what that is to be told.
         let link = Signal::Link { peer: from, tag };
-        if let Err(reason) = self.local.signal(from, to, link) {
-            session.with_relations(|relations| relations.link_died(from, to));
-            session.answer(to, from, &link_died(to, from, tag, reason));
+        let linked = session.with_relations(|known| match known.linked(from, to, back) {
+            Ok(true) => self
+                .local
+                .signal(from, to, link)
+                .map(Some)
+                .inspect_err(|_| {
+                    known.link_died(from, to);
+                }),
+            Ok(false) => Ok(None),
+            Err(TooMany) => Err(ExitReason::NoConnection),
+        });
+        match linked {
+            Some(Ok(effect)) => happen(effect),
+            Some(Err(reason)) => session.answer(to, from, &link_died(to, from, tag, reason)),
+            None => {}
         }
-        let _ = back;
+    }
+
+    /// Tells a process here something of one there, if that counts.
+    ///
+    /// - `counts`: changes what is known of the two in the same step.
+    fn tell_if(
+        &self,
+        session: &Arc<Session>,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+        counts: impl FnOnce(&mut Relations) -> bool,
+    ) {
+        // Who has ended meanwhile need not be told.
+        let told = session.with_relations(|known| {
+            let counts = counts(known);
+            counts.then(|| self.local.signal(from, to, signal).ok())
+        });
+        happen(told.flatten().flatten());
     }
 
     fn signal_received(
@@ -347,12 +367,19 @@ impl Cluster {
             }
             Signal::Monitor { watcher } => {
                 speaks_for(*watcher)?;
-                let monitored = session.with_relations(|relations| relations.monitored(from, to));
-                let is_kept = matches!(monitored, Some(Ok(())));
-                if !is_kept || self.local.signal(from, to, signal).is_err() {
-                    session.with_relations(|relations| relations.no_longer_monitored(from, to));
-                    let (from, to) = (to, from);
-                    session.answer(from, to, &Frame::NoProcess { from, to });
+                let monitored = session.with_relations(|known| {
+                    known.monitored(from, to).ok()?;
+                    let monitored = self.local.signal(from, to, signal);
+                    monitored
+                        .inspect_err(|_| known.no_longer_monitored(from, to))
+                        .ok()
+                });
+                match monitored.flatten() {
+                    Some(effect) => effect.happen(),
+                    None => {
+                        let (from, to) = (to, from);
+                        session.answer(from, to, &Frame::NoProcess { from, to });
+                    }
                 }
                 return Ok(());
             }
@@ -362,25 +389,26 @@ impl Cluster {
             }
             Signal::ProcessDied { process, .. } => {
                 speaks_for(*process)?;
-                let counts = session.with_relations(|relations| relations.process_died(from, to));
-                if counts != Some(true) {
-                    return Ok(());
-                }
+                self.tell_if(session, from, to, signal, |known| {
+                    known.process_died(from, to)
+                });
+                return Ok(());
             }
             _ => return Err(BadFrame("a signal that does not leave a node")),
         }
-        // Who has ended meanwhile need not be told.
-        self.local.signal(from, to, signal).ok();
+        self.tell(from, to, signal);
         Ok(())
     }
 }
 
-fn link_died(
-    from: Pid,
-    to: Pid,
-    tag: Option<lunatic_mailbox::Tag>,
-    reason: ExitReason,
-) -> Frame<'static> {
+/// Does what follows from a signal, outside of the lock under which it was applied.
+fn happen(effect: Option<Effect>) {
+    if let Some(effect) = effect {
+        effect.happen();
+    }
+}
+
+fn link_died(from: Pid, to: Pid, tag: Option<Tag>, reason: ExitReason) -> Frame<'static> {
     Frame::LinkDied {
         from,
         to,

@@ -1,13 +1,19 @@
 //! Tests of what a node keeps for another that does not keep to the protocol.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
 
-use lunatic_process::{ExitReason, Signal};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_lite::future::{block_on, pending};
+use lunatic_process::{
+    Effect, Environment, EnvironmentConfig, ExitReason, Process, Signal, SpawnOptions,
+};
 
 use super::*;
 use crate::attached::Attached;
 use crate::frame::{CONTROL, MAX_RESOURCES, PIECE_BYTES};
 use crate::global::{Claim, Stamp};
 use crate::groups::{CHANGES_IN_A_FRAME, GroupFrame};
+use crate::local::{Answer, NotDelivered};
 
 const OWN: NodeId = NodeId::from_bits(1);
 const OTHER: NodeId = NodeId::from_bits(2);
@@ -32,6 +38,127 @@ fn with_session(now: Instant) -> Cluster {
     cluster.connected(CONNECTION, other.name.clone(), None, now);
     cluster.begin_session(CONNECTION, other, true, now);
     cluster
+}
+
+/// The processes of an environment.
+struct Local(Environment);
+
+impl LocalNode for Local {
+    fn deliver(&self, _: crate::Incoming<'_>) -> Result<(), NotDelivered> {
+        Ok(())
+    }
+
+    fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
+        crate::signal(&self.0, to, signal)
+    }
+
+    fn request(&self, _: Pid, _: &[u8], _: Answer) {}
+
+    fn group_changed(&self, _: GroupChange) {}
+
+    fn global_name_changed(&self, _: &str, _: Option<Pid>) {}
+
+    fn global_name_lost(&self, _: &str, _: Pid, _: Pid) {}
+
+    fn node_event(&self, _: NodeEvent) {}
+}
+
+/// Has a process here and the other node do something about a link at the same time, again and
+/// again, each time with another process there. Afterwards, both tables have to know the same of it.
+///
+/// - `before`: what is done first.
+/// - `here`: what the process does.
+/// - `there`: what is told of the other process.
+fn at_the_same_time(
+    before: impl Fn(&Process, Pid),
+    here: impl Fn(&Process, Pid) + Sync,
+    there: impl Fn(Pid, Pid) -> Frame<'static>,
+) {
+    const ROUNDS: u64 = 4000;
+    let now = Instant::now();
+    let sessions = Arc::new(Sessions::new(OWN, || ()));
+    let config = EnvironmentConfig {
+        node: OWN,
+        peers: sessions.clone(),
+        ..EnvironmentConfig::default()
+    };
+    let environment = Environment::with_config(1, lunatic_testkit::scheduler(), config);
+    let local = Arc::new(Local(environment.clone()));
+    let mut cluster = Cluster::new(info(OWN, "own"), local, sessions.clone(), 1, now);
+    let other = info(OTHER, "other");
+    cluster.connected(CONNECTION, other.name.clone(), None, now);
+    cluster.begin_session(CONNECTION, other, true, now);
+    let session = sessions.get(OTHER.number()).unwrap();
+    let options = SpawnOptions::default();
+    let process = environment.spawn(options, |_| async { pending().await });
+    let process = process.unwrap();
+    let id = process.id();
+    let peer = |round| Pid::new(OTHER.number(), round).unwrap();
+    let (begun, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut linked = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                while begun.load(Ordering::Acquire) < round {
+                    std::thread::yield_now();
+                }
+                here(&process, peer(round));
+                done.store(round, Ordering::Release);
+            }
+        });
+        for round in 1..=ROUNDS {
+            let peer = peer(round);
+            before(&process, peer);
+            let mut unit = Vec::new();
+            there(peer, id).append_to(&mut unit);
+            begun.store(round, Ordering::Release);
+            // Now a little earlier, now a little later.
+            (0..round % 64).for_each(|_| std::hint::spin_loop());
+            let lane = crate::frame::lane_of(peer, id);
+            cluster.unit(CONNECTION, lane, &unit, now);
+            while done.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+            let is_known = session.with_relations(|known| known.is_linked(id, peer));
+            if Some(process.is_linked(peer)) != is_known {
+                // Let the other thread end.
+                begun.store(ROUNDS, Ordering::Release);
+                panic!("in round {round} the session knows {is_known:?} of the link");
+            }
+            linked += usize::from(is_known == Some(true));
+            process.unlink(peer);
+            for lane in 0..crate::LANES {
+                while session.take(lane).is_some() {}
+            }
+        }
+    });
+    assert!(linked > 0, "the process never won");
+    process.kill();
+    block_on(process.wait());
+}
+
+#[test]
+fn a_link_that_meets_the_unlink_of_the_other_end_is_whole_or_gone() {
+    at_the_same_time(
+        |process, peer| process.link(peer, None),
+        |process, peer| process.link(peer, None),
+        |from, to| Frame::Unlink { from, to, id: 1 },
+    );
+}
+
+#[test]
+fn an_unlink_that_meets_the_link_of_the_other_end_leaves_nothing_or_all() {
+    let (tag, back) = (None, None);
+    at_the_same_time(
+        |_, _| (),
+        |process, peer| process.unlink(peer),
+        |from, to| Frame::Link {
+            from,
+            to,
+            tag,
+            back,
+        },
+    );
 }
 
 /// Has the other node write the same frames until its session ends, and returns how much has
@@ -81,7 +208,7 @@ fn names_are_not_claimed_while_much_waits_for_a_node() {
     let now = Instant::now();
     let mut cluster = with_session(now);
     let session = cluster.sessions.get(OTHER.number()).unwrap();
-    while session.queued_bytes() <= HIGH_WATER {
+    while session.queued_control_bytes() <= CONTROL_HIGH_WATER {
         session.control(&Frame::Revocations(&[0; 1 << 16]));
     }
     let queued = session.queued_bytes();
@@ -109,6 +236,139 @@ fn names_are_not_claimed_while_much_waits_for_a_node() {
     let claimed = session.queued_bytes();
     assert!((999_000..1_200_000).contains(&claimed), "{claimed}");
     assert!(decisions.is_empty());
+}
+
+/// How many memberships of other nodes there are.
+#[derive(Default)]
+struct Members(AtomicU64);
+
+impl LocalNode for Members {
+    fn deliver(&self, _: crate::Incoming<'_>) -> Result<(), NotDelivered> {
+        Ok(())
+    }
+
+    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<Effect, ExitReason> {
+        Err(ExitReason::NoProcess)
+    }
+
+    fn request(&self, _: Pid, _: &[u8], _: Answer) {}
+
+    fn group_changed(&self, change: GroupChange) {
+        match change.joined {
+            true => self.0.fetch_add(1, Ordering::Relaxed),
+            false => self.0.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    fn global_name_changed(&self, _: &str, _: Option<Pid>) {}
+
+    fn global_name_lost(&self, _: &str, _: Pid, _: Pid) {}
+
+    fn node_event(&self, _: NodeEvent) {}
+}
+
+#[test]
+fn the_many_memberships_of_a_lost_node_are_forgotten_in_parts_and_before_it_is_back() {
+    const ALL: u64 = 40_000;
+    let now = Instant::now();
+    let members = Arc::new(Members::default());
+    let sessions = Arc::new(Sessions::new(OWN, || ()));
+    let mut cluster = Cluster::new(info(OWN, "own"), members.clone(), sessions, 1, now);
+    let other = info(OTHER, "other");
+    let begin = |cluster: &mut Cluster, connection| {
+        cluster.connected(connection, other.name.clone(), None, now);
+        cluster.begin_session(connection, other.clone(), true, now);
+        for counter in 1..=ALL {
+            let change = GroupChange {
+                scope: "shop".into(),
+                group: "workers".into(),
+                process: Pid::new(OTHER.number(), counter).unwrap(),
+                joined: true,
+            };
+            let frame = Frame::Groups(GroupFrame(vec![change]));
+            cluster.unit(connection, CONTROL, &frame.to_bytes(), now);
+        }
+    };
+    let count = || members.0.load(Ordering::Relaxed);
+    let is_due = |cluster: &Cluster| cluster.deadline().is_some_and(|at| at <= now);
+    begin(&mut cluster, CONNECTION);
+    assert_eq!(count(), ALL);
+    cluster.closed(CONNECTION, false, now);
+    let mut before = count();
+    assert!(before < ALL && before > ALL / 2, "{before}");
+    for _ in 0..3 {
+        assert!(is_due(&cluster), "there is more to be done");
+        cluster.tick(now);
+        assert!((before - 10_000..before).contains(&count()));
+        before = count();
+    }
+    begin(&mut cluster, Connection(8));
+    assert_eq!(count(), ALL);
+    cluster.closed(Connection(8), false, now);
+    while is_due(&cluster) {
+        cluster.tick(now);
+    }
+    assert_eq!(count(), 0);
+}
+
+#[test]
+fn a_node_that_does_not_answer_a_claim_loses_its_session_and_the_name_is_given() {
+    let begun = Instant::now();
+    let mut cluster = with_session(begun);
+    let process = Pid::new(OWN.number(), 1).unwrap();
+    let (sender, decisions) = async_channel::unbounded();
+    let decide = move |decision| sender.try_send(decision).unwrap();
+    cluster.register_global("name".into(), process, Box::new(decide));
+    let session = cluster.sessions.get(OTHER.number()).unwrap();
+    let mut now = begun;
+    while session.is_open() {
+        now += Duration::from_secs(1);
+        assert!(
+            now < begun + Duration::from_secs(20),
+            "it is awaited for ever"
+        );
+        assert!(decisions.is_empty());
+        cluster.tick(now);
+    }
+    assert!(now >= begun + crate::global::ANSWER_LIMIT);
+    assert_eq!(decisions.try_recv(), Ok(Ok(())));
+    let reason = "claims are not answered";
+    let closed = Action::Close(CONNECTION, close_code::TIMED_OUT, reason);
+    assert!(cluster.take_actions().contains(&closed));
+}
+
+#[test]
+fn groups_and_names_do_not_wait_for_what_processes_send() {
+    let now = Instant::now();
+    let mut cluster = with_session(now);
+    let session = cluster.sessions.get(OTHER.number()).unwrap();
+    let process = |node: NodeId, counter| Pid::new(node.number(), counter).unwrap();
+    let mut message = lunatic_mailbox::DataMessage::new(None, vec![0; 40 << 20]);
+    let (from, to) = (process(OWN, 1), process(OTHER, 1));
+    session.send(None, from, to, &mut message).unwrap();
+    while session.take(CONTROL).is_some() {}
+    cluster.register_global("name".into(), from, Box::new(|_| ()));
+    let change = GroupChange {
+        scope: "shop".into(),
+        group: "workers".into(),
+        process: from,
+        joined: true,
+    };
+    cluster.group_changed(change.clone());
+    let mut told = Vec::new();
+    while let Some(unit) = session.take(CONTROL) {
+        let mut rest = &unit.to_vec()[..];
+        while !rest.is_empty() {
+            let (frame, behind) = postcard::take_from_bytes::<Frame<'_>>(rest).unwrap();
+            told.push(match frame {
+                Frame::Global(GlobalFrame::Claim(claim)) => claim.name,
+                Frame::Groups(frame) if frame.0 == [change.clone()] => "change".into(),
+                other => panic!("{other:?}"),
+            });
+            rest = behind;
+        }
+    }
+    assert_eq!(told, ["name", "change"]);
 }
 
 #[test]

@@ -176,3 +176,38 @@ fn addresses_where_nobody_ever_answers_are_few_at_once_asked_rarely_and_forgotte
     dials.failed(due[0], now, 0.5);
     assert!(!dials.targets.contains_key(&due[0]));
 }
+
+#[test]
+fn a_node_that_is_down_is_asked_for_two_days() {
+    let mut dials = Dials::default();
+    let begun = Instant::now();
+    let mut now = begun;
+    was_there(&mut dials, 1, now);
+    while let Some(next) = dials.deadline() {
+        now = next;
+        assert_eq!(dials.due(now), [address(1)]);
+        dials.failed(address(1), now, 0.5);
+    }
+    let hours = (now - begun).as_secs_f64() / 3600.0;
+    assert!((47.9..48.1).contains(&hours), "{hours} hours");
+}
+
+#[test]
+fn a_seed_that_is_this_node_is_asked_rarely_and_another_address_of_it_never() {
+    let mut dials = Dials::default();
+    let now = Instant::now();
+    dials.set_seeds(&[address(1)], now);
+    dials.learn(address(2), node(2), now, millis(0));
+    assert_eq!(dials.due(now), [address(1), address(2)]);
+    for host in [1, 2] {
+        dials.is_itself(address(host));
+        dials.failed(address(host), now, 0.5);
+    }
+    assert_eq!(dials.deadline(), Some(now + RARELY));
+    assert_eq!(dials.due(now + RARELY), [address(1)]);
+    // Another node is there meanwhile, and ends: it is asked for as others.
+    dials.session_begun(address(1), node(3), now);
+    dials.done(address(1));
+    dials.session_ended(node(3), now, millis(50));
+    assert_eq!(dials.deadline(), Some(now + millis(50)));
+}

@@ -55,6 +55,10 @@ async fn send<T: DistributedHost>(
                 .data_mut()
                 .mailbox()
                 .send(Pid::from_bits(process_id))?;
+            if caller.data().process().handle().is_held() {
+                // It goes on when it may send again.
+                caller.wait(future::yield_now()).await;
+            }
             Ok(SENT)
         }
         Reached::Unknown => Ok(UNKNOWN),

@@ -442,8 +442,16 @@ impl Driver {
                 }
                 Err(error) => {
                     tracing::debug!("cannot dial {address}: {error}");
-                    let unreached = self.late.unreached();
-                    unreached.failed(address, error.to_string(), now);
+                    let listens = self.endpoint.local_addr();
+                    let reason = match address.is_ipv6() && listens.is_ipv4() {
+                        true => format!(
+                            "{error}: this node listens at an IPv4 address; to reach IPv6 as well, it has \
+                             to listen at [::]:{}",
+                            listens.port()
+                        ),
+                        false => error.to_string(),
+                    };
+                    self.late.unreached().failed(address, reason, now);
                     self.cluster.dial_failed(address, now);
                 }
             },

@@ -23,7 +23,14 @@ pub enum JoinFailed {
     NoSeed(String),
     /// The system refuses.
     System(io::Error),
-    /// A node that was asked could not be reached, or refused.
+    /// A node that was asked could not be reached.
+    Unreached {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// A node that was asked refused.
     Seed {
         /// Where.
         address: SocketAddr,
@@ -32,35 +39,52 @@ pub enum JoinFailed {
     },
 }
 
+impl JoinFailed {
+    /// Whether it may go better later: nobody was there to ask.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            JoinFailed::NoSeed(seeds) => !seeds.is_empty(),
+            JoinFailed::Unreached { .. } => true,
+            JoinFailed::System(_) | JoinFailed::Seed { .. } => false,
+        }
+    }
+}
+
 /// Asks seeds, one after the other, for the credentials that a token stands for. It blocks.
 ///
 /// - `seeds`: as `host:port`; nodes that have the directory of the cluster.
 ///
 /// # Errors
 ///
-/// [`JoinFailed`], of the last one that was asked.
+/// [`JoinFailed`], of the last one that has refused; else of the last one that was asked.
 pub fn join(token: &TokenJoin, seeds: &[String]) -> Result<Credentials, JoinFailed> {
-    let mut failed = JoinFailed::NoSeed(seeds.join(", "));
+    let mut refused = None;
+    let mut unreached = JoinFailed::NoSeed(seeds.join(", "));
+    let mut note = |failed: JoinFailed| match failed.may_pass() {
+        true => unreached = failed,
+        false => refused = Some(failed),
+    };
     for seed in seeds {
         let addresses = match seed.to_socket_addrs() {
             Ok(addresses) => addresses,
             Err(error) => {
-                failed = JoinFailed::NoSeed(format!("{seed}: {error}"));
+                note(JoinFailed::NoSeed(format!("{seed}: {error}")));
                 continue;
             }
         };
         for address in addresses {
             match ask(token, address) {
                 Ok(credentials) => return Ok(credentials),
-                Err(error) => failed = error,
+                Err(error) => note(error),
             }
         }
     }
-    Err(failed)
+    Err(refused.unwrap_or(unreached))
 }
 
 fn ask(token: &TokenJoin, address: SocketAddr) -> Result<Credentials, JoinFailed> {
     let failed = |reason: String| JoinFailed::Seed { address, reason };
+    let unreached = |reason: String| JoinFailed::Unreached { address, reason };
     let tls = |error: rustls::Error| failed(error.to_string());
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -76,7 +100,7 @@ fn ask(token: &TokenJoin, address: SocketAddr) -> Result<Credentials, JoinFailed
     config.handshake_timeout = LIMIT / 2;
     let mut endpoint = Endpoint::bind(config).map_err(JoinFailed::System)?;
     let dialled = endpoint.dial(address, "lunatic");
-    let id = dialled.map_err(|error| failed(error.to_string()))?;
+    let id = dialled.map_err(|error| unreached(error.to_string()))?;
     let end = Instant::now() + LIMIT;
     while Instant::now() < end {
         endpoint.wait(Some(end)).map_err(JoinFailed::System)?;
@@ -92,12 +116,20 @@ fn ask(token: &TokenJoin, address: SocketAddr) -> Result<Credentials, JoinFailed
                     return joined
                         .map_err(|error| failed(lunatic_error::with_causes(&error).to_string()));
                 }
-                Event::Closed { reason, .. } => return Err(failed(explained(&reason))),
+                Event::Closed { reason, .. } => {
+                    return Err(match reason {
+                        CloseReason::TimedOut
+                        | CloseReason::Refused
+                        | CloseReason::Unreachable(_)
+                        | CloseReason::Reset => unreached(reason.to_string()),
+                        reason => failed(explained(&reason)),
+                    });
+                }
                 _ => {}
             }
         }
     }
-    Err(failed("it has not answered in time".into()))
+    Err(unreached("it has not answered in time".into()))
 }
 
 fn explained(reason: &CloseReason) -> String {
@@ -140,6 +172,9 @@ impl fmt::Display for JoinFailed {
             }
             JoinFailed::NoSeed(seeds) => write!(f, "no address is known of {seeds}"),
             JoinFailed::System(error) => write!(f, "the system refuses: {error}"),
+            JoinFailed::Unreached { address, reason } => {
+                write!(f, "the node at {address} cannot be reached: {reason}")
+            }
             JoinFailed::Seed { address, reason } => {
                 write!(
                     f,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
-use lunatic_account::RateBudget;
-use lunatic_mailbox::Pid;
-use lunatic_process::{ExitReason, Signal};
+use lunatic_account::{Account, RateBudget};
+use lunatic_mailbox::{NodeNumber, Pid};
+use lunatic_process::{Effect, ExitReason, Signal};
 use lunatic_trust::Credentials;
 use parking_lot::Mutex;
 
@@ -149,7 +149,7 @@ impl LocalNode for Late {
         self.attached.deliver(message)
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         self.attached.signal(from, to, signal)
     }
 
@@ -163,6 +163,10 @@ impl LocalNode for Late {
             // An empty answer says that nothing is known of such requests.
             _ => answer.send(None, &[]),
         }
+    }
+
+    fn account_of(&self, node: NodeNumber) -> Option<Account> {
+        self.attached.account_of(node)
     }
 
     fn group_changed(&self, change: GroupChange) {

@@ -1,6 +1,6 @@
 //! Why seeds, and other nodes that were dialled, could not be reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -115,6 +115,17 @@ impl Unreached {
         self.failures.lock().remove(&address);
     }
 
+    /// Adds an address to a set. Returns whether those are all addresses of all seeds.
+    pub(super) fn are_all(&self, set: &mut BTreeSet<SocketAddr>, added: SocketAddr) -> bool {
+        set.insert(added);
+        let seeds = self.seeds.lock();
+        seeds.values().all(|found| match found {
+            Some(Ok(addresses)) => addresses.iter().all(|address| set.contains(address)),
+            // It may have one later.
+            Some(Err(_)) | None => false,
+        })
+    }
+
     /// Each seed, and why it was not reached.
     pub(super) fn of_seeds(&self) -> Vec<SeedReason> {
         let failures = self.failures.lock();
@@ -189,6 +200,21 @@ mod tests {
         // Another node may be there later.
         unreached.failed(address(2), "timed out".into(), now);
         assert_eq!(all(&unreached), [false; 3]);
+    }
+
+    #[test]
+    fn only_the_addresses_of_all_seeds_are_all() {
+        let seeds = ["a:1", "b:1"].map(str::to_owned);
+        let unreached = Unreached::new(&seeds);
+        let mut set = BTreeSet::new();
+        unreached.looked_up("a:1", Ok(vec![address(1), address(2)]));
+        assert!(!unreached.are_all(&mut set, address(1)));
+        assert!(!unreached.are_all(&mut set, address(2)));
+        unreached.looked_up("b:1", Err("no such name".into()));
+        assert!(!unreached.are_all(&mut set, address(2)));
+        unreached.looked_up("b:1", Ok(vec![address(3)]));
+        assert!(!unreached.are_all(&mut set, address(2)));
+        assert!(unreached.are_all(&mut set, address(3)));
     }
 
     #[test]

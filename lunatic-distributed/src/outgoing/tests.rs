@@ -39,7 +39,10 @@ fn read(incoming: &mut Incoming, lane: u8, unit: &[u8], arrived: &mut Vec<(Pid, 
                 length,
                 bytes,
             } => {
-                if let Some(whole) = incoming.piece(lane, transfer, length, bytes).unwrap() {
+                if let Some(whole) = incoming
+                    .piece(lane, transfer, length, bytes, || None)
+                    .unwrap()
+                {
                     assert_eq!(whole.len(), length as usize);
                     read_frame(postcard::from_bytes(&whole).unwrap(), arrived);
                 }
@@ -258,11 +261,13 @@ fn pieces_of_a_frame_that_is_not_whole_may_come_behind_those_of_others() {
     // Two frames but for their last pieces, as the sender may have, then two others.
     for transfer in 0..4 {
         for _ in 0..length / PIECE_BYTES - 1 {
-            let taken = incoming.piece(transfer as u8, transfer, length as u32, &piece);
+            let taken = incoming.piece(transfer as u8, transfer, length as u32, &piece, || None);
             assert_eq!(taken, Ok(None));
         }
     }
-    let whole = incoming.piece(0, 0, length as u32, &piece).unwrap();
+    let whole = incoming
+        .piece(0, 0, length as u32, &piece, || None)
+        .unwrap();
     assert_eq!(whole.map(|whole| whole.len()), Some(length));
 }
 
@@ -272,24 +277,30 @@ fn pieces_that_no_node_sends_are_refused() {
     let mut incoming = Incoming::default();
     let length = 3 * PIECE_BYTES as u32;
     assert_eq!(
-        incoming.piece(1, 1, u32::MAX, &piece),
+        incoming.piece(1, 1, u32::MAX, &piece, || None),
         Err(BadPiece::TooLong)
     );
     assert_eq!(
-        incoming.piece(1, 1, length, &[0; 5]),
+        incoming.piece(1, 1, length, &[0; 5], || None),
         Err(BadPiece::Mismatch)
     );
-    assert_eq!(incoming.piece(1, 1, length, &[]), Err(BadPiece::Mismatch));
-    assert_eq!(incoming.piece(1, 1, 0, &[]), Err(BadPiece::Mismatch));
-    assert_eq!(incoming.piece(1, 1, length, &piece), Ok(None));
     assert_eq!(
-        incoming.piece(1, 1, length + 1, &piece),
+        incoming.piece(1, 1, length, &[], || None),
+        Err(BadPiece::Mismatch)
+    );
+    assert_eq!(
+        incoming.piece(1, 1, 0, &[], || None),
+        Err(BadPiece::Mismatch)
+    );
+    assert_eq!(incoming.piece(1, 1, length, &piece, || None), Ok(None));
+    assert_eq!(
+        incoming.piece(1, 1, length + 1, &piece, || None),
         Err(BadPiece::Mismatch)
     );
     let mut count = 0;
     let error = loop {
         count += 1;
-        if let Err(error) = incoming.piece(2, count, length, &piece) {
+        if let Err(error) = incoming.piece(2, count, length, &piece, || None) {
             break error;
         }
     };

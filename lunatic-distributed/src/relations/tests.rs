@@ -352,3 +352,20 @@ fn there_is_an_end_to_relations() {
     let monitor = Signal::Monitor { watcher: here };
     assert!(relations.outgoing(here, there, monitor).is_err());
 }
+
+#[test]
+fn what_there_is_can_be_said_again_though_there_is_an_end_to_relations() {
+    let mut relations = Relations::default();
+    let (here, there) = (pid(1, 1), pid(2, 1));
+    let monitor = || Signal::Monitor { watcher: here };
+    relations.link(here, there, None, None).unwrap();
+    relations.monitored(there, here).unwrap();
+    relations.outgoing(here, there, monitor()).unwrap();
+    relations.count = MAX_RELATIONS;
+    assert!(relations.link(here, there, Tag::new(7), None).is_ok());
+    assert!(relations.linked(there, here, None).is_ok());
+    assert!(relations.monitored(there, here).is_ok());
+    assert!(relations.outgoing(here, there, monitor()).is_ok());
+    assert_eq!(relations.count, MAX_RELATIONS);
+    assert!(relations.link(here, pid(2, 2), None, None).is_err());
+}

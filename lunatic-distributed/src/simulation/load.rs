@@ -9,6 +9,8 @@ use lunatic_distributed::{GroupChange, OnLoss};
 use lunatic_mailbox::{DataMessage, NodeId, Pid, Tag};
 use lunatic_process::{Peers, Signal};
 
+use crate::frame::Frame;
+use crate::groups::GroupFrame;
 use crate::simulation::network::NodeKey;
 use crate::simulation::processes::{REFUSED, end_reason, exit_reason, payload};
 use crate::simulation::world::{Event, World};
@@ -103,6 +105,7 @@ impl World {
             for _ in 0..6 {
                 self.send_long(key, own, peer, 5 << 19);
             }
+            self.fill_control(key, peer);
             for _ in 0..20 {
                 self.join_or_leave(key, own);
             }
@@ -235,6 +238,22 @@ impl World {
             reason,
         };
         self.nodes[key].sessions.signal(None, own, peer, exit).ok();
+    }
+
+    /// More waits for a node that is about the nodes themselves than there may be before changes of
+    /// groups are kept back: changes that say nothing, as they are of processes of a third node.
+    fn fill_control(&mut self, key: NodeKey, peer: Pid) {
+        let change = GroupChange {
+            scope: "scope".into(),
+            group: "g".repeat(1000),
+            process: Pid::from_bits(1),
+            joined: true,
+        };
+        let frame = Frame::Groups(GroupFrame(vec![change; 512]));
+        let session = self.nodes[key].sessions.get(peer.node());
+        if let Some(session) = session {
+            (0..12).for_each(|_| session.control(&frame));
+        }
     }
 
     fn join_or_leave(&mut self, key: NodeKey, own: Pid) {

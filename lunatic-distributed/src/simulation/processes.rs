@@ -9,7 +9,7 @@ use lunatic_distributed::{
     Sessions,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid, Tag};
-use lunatic_process::{ExitReason, Failure, FailureKind, Peers, Signal};
+use lunatic_process::{Effect, ExitReason, Failure, FailureKind, NoConnection, Peers, Signal};
 use parking_lot::Mutex;
 
 use crate::simulation::truth::Shared;
@@ -44,6 +44,8 @@ pub(crate) enum Todo {
     Unregister(String, Pid),
     Answer(Answer, Vec<u8>),
     SpawnLinked(Answer, Pid, Vec<u8>),
+    /// The connection takes a signal in whose sender has changed already.
+    SecondStep(Pid, Pid, Signal),
     /// Another node has its name or number: it ends, and another start may take its place.
     Expelled,
 }
@@ -83,6 +85,9 @@ pub(crate) struct Model {
     pub(crate) held: HeldNames,
     /// Names that are held are not given up at the end of a process; a planted fault.
     pub(crate) keeps_names: bool,
+    /// A process changes what it knows of its links and monitors, and later the connection does; a
+    /// planted fault.
+    pub(crate) steps_apart: bool,
 }
 
 impl Model {
@@ -102,6 +107,7 @@ impl Model {
             watchers: Arc::default(),
             held: HeldNames::default(),
             keeps_names: false,
+            steps_apart: false,
         }
     }
 
@@ -145,53 +151,73 @@ impl Model {
     /// `Process::link`.
     pub(crate) fn link(&self, own: Pid, peer: Pid, tag: Option<Tag>) {
         self.trace(|| format!("{own} links {peer}"));
-        if let Some(process) = self.state.lock().processes.get_mut(&own) {
-            process.links.insert(peer, tag);
-        }
         let other_end = Signal::Link { peer: own, tag };
-        if self.sessions().signal(None, own, peer, other_end).is_err() {
-            let reason = ExitReason::NoConnection;
-            self.apply(own, Signal::LinkDied { peer, tag, reason }).ok();
-        }
+        self.signal_in_step(own, peer, other_end, &mut |sent| {
+            if let Some(process) = self.state.lock().processes.get_mut(&own) {
+                process.links.insert(peer, tag);
+            }
+            if let Err(NoConnection) = sent {
+                let reason = ExitReason::NoConnection;
+                self.apply(own, Signal::LinkDied { peer, tag, reason }).ok();
+            }
+        });
     }
 
     /// `Process::unlink`.
     pub(crate) fn unlink(&self, own: Pid, peer: Pid) {
         self.trace(|| format!("{own} unlinks {peer}"));
-        if let Some(process) = self.state.lock().processes.get_mut(&own) {
-            process.links.remove(&peer);
-        }
         let other_end = Signal::Unlink { peer: own };
-        self.sessions().signal(None, own, peer, other_end).ok();
+        self.signal_in_step(own, peer, other_end, &mut |_| {
+            if let Some(process) = self.state.lock().processes.get_mut(&own) {
+                process.links.remove(&peer);
+            }
+        });
     }
 
     /// `Process::monitor`.
     pub(crate) fn monitor(&self, watcher: Pid, process: Pid) {
         self.trace(|| format!("{watcher} monitors {process}"));
-        if let Some(own) = self.state.lock().processes.get_mut(&watcher) {
-            own.watching.insert(process);
-        }
         let monitor = Signal::Monitor { watcher };
-        if self
-            .sessions()
-            .signal(None, watcher, process, monitor)
-            .is_err()
-        {
-            let reason = ExitReason::NoConnection;
-            let died = Signal::ProcessDied { process, reason };
-            self.apply(watcher, died).ok();
-        }
+        self.signal_in_step(watcher, process, monitor, &mut |sent| {
+            if let Some(own) = self.state.lock().processes.get_mut(&watcher) {
+                own.watching.insert(process);
+            }
+            if let Err(NoConnection) = sent {
+                let reason = ExitReason::NoConnection;
+                let died = Signal::ProcessDied { process, reason };
+                self.apply(watcher, died).ok();
+            }
+        });
     }
 
     /// `Process::stop_monitoring`.
     pub(crate) fn stop_monitoring(&self, watcher: Pid, process: Pid) {
         self.trace(|| format!("{watcher} stops monitoring {process}"));
-        if let Some(own) = self.state.lock().processes.get_mut(&watcher) {
-            own.watching.remove(&process);
-        }
-        self.truth.lock().monitors.remove(&(watcher, process));
         let stop = Signal::StopMonitoring { watcher };
-        self.sessions().signal(None, watcher, process, stop).ok();
+        self.signal_in_step(watcher, process, stop, &mut |_| {
+            if let Some(own) = self.state.lock().processes.get_mut(&watcher) {
+                own.watching.remove(&process);
+            }
+            self.truth.lock().monitors.remove(&(watcher, process));
+        });
+    }
+
+    /// `Peers::signal_in_step`, or what is wrong: the two steps apart.
+    fn signal_in_step(
+        &self,
+        from: Pid,
+        to: Pid,
+        signal: Signal,
+        own_end: &mut dyn FnMut(Result<(), NoConnection>),
+    ) {
+        if self.steps_apart && self.sessions().get(to.node()).is_some() {
+            own_end(Ok(()));
+            let second = Todo::SecondStep(from, to, signal);
+            return self.state.lock().todo.push_back(second);
+        }
+        self.sessions()
+            .signal_in_step(None, from, to, signal, own_end)
+            .ok();
     }
 
     /// What `DeathNotices` does.
@@ -458,10 +484,10 @@ impl LocalNode for Model {
         }
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         self.check_speaker(&self.state.lock(), from);
         self.signal_arrives(to, &signal);
-        self.apply(to, signal)
+        self.apply(to, signal).map(|()| Effect::NONE)
     }
 
     fn request(&self, from: Pid, request: &[u8], answer: Answer) {

@@ -9,7 +9,7 @@ use lunatic_distributed::{
     NotDelivered,
 };
 use lunatic_mailbox::{DataMessage, NodeId, Pid};
-use lunatic_process::{ExitReason, Signal};
+use lunatic_process::{Effect, ExitReason, Signal};
 use parking_lot::Mutex;
 
 use crate::simulation::processes::Model;
@@ -79,7 +79,7 @@ impl LocalNode for Start {
         self.attached.deliver(message)
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
         if !self.is_attached() {
             self.model.signal_arrives(to, &signal);
         }

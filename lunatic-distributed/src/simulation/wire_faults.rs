@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     ForgetNodes,
     /// The names of a process that has ended are not given up.
     KeepNames,
+    /// A link is changed in two steps, with others in between.
+    StepsApart,
 }
 
 /// A fault that happens now and then, if there is one.
@@ -98,6 +100,10 @@ impl Planted {
 
     pub(crate) fn keeps_names(&self) -> bool {
         self.fault == Some(Fault::KeepNames)
+    }
+
+    pub(crate) fn steps_apart(&self) -> bool {
+        self.fault == Some(Fault::StepsApart)
     }
 
     pub(crate) fn loses_close(&self, random: &mut Random) -> bool {

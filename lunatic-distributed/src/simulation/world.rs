@@ -12,9 +12,10 @@ use lunatic_distributed::{
     Sessions, close_code,
 };
 use lunatic_mailbox::{NodeId, NodeNumber, Pid};
-use lunatic_process::ExitReason;
+use lunatic_process::{ExitReason, Peers};
 use parking_lot::Mutex;
 
+use crate::outgoing::CONTROL_HIGH_WATER;
 use crate::simulation::network::{
     DIAL_LIMIT, Dial, EndState, Host, IDLE_LIMIT, KEEP_ALIVE, LANE_WINDOW, Network, NodeKey,
 };
@@ -392,6 +393,7 @@ impl World {
             self.truth.clone(),
         );
         model.keeps_names = self.planted.keeps_names();
+        model.steps_apart = self.planted.steps_apart();
         let model = Arc::new(model);
         let mut start = Start::new(model.clone());
         start.forgets = self.planted.forgets_nodes();
@@ -488,7 +490,7 @@ impl World {
             return;
         }
         let sessions = node.sessions.all();
-        let is_full = |session: &Arc<Session>| session.queued_bytes() > 8 << 20;
+        let is_full = |session: &Arc<Session>| session.queued_control_bytes() > CONTROL_HIGH_WATER;
         let is_untold = sessions.iter().any(is_full);
         for change in node.group_changes.take() {
             node.cluster.group_changed(change);
@@ -682,7 +684,7 @@ impl World {
                 };
                 self.schedule(after, Event::End(key));
             }
-            todo @ (Todo::Answer(..) | Todo::SpawnLinked(..)) => {
+            todo @ (Todo::Answer(..) | Todo::SpawnLinked(..) | Todo::SecondStep(..)) => {
                 self.schedule(after, Event::Answer(key, Box::new(todo)));
             }
         }
@@ -705,6 +707,10 @@ impl World {
                     drop(state);
                     answer.send(Some(child), &request);
                 }
+            }
+            Todo::SecondStep(from, to, signal) => {
+                let sessions = self.nodes[key].model.sessions();
+                Peers::signal(sessions, None, from, to, signal).ok();
             }
             _ => {}
         }

@@ -12,7 +12,7 @@ use lunatic_distributed::{
     NodeEvent, NodeInfo, NotDelivered, Sessions,
 };
 use lunatic_mailbox::{NodeId, Pid};
-use lunatic_process::{ExitReason, Signal};
+use lunatic_process::{Effect, ExitReason, Signal};
 use lunatic_quic::{ConnectionId, Endpoint, EndpointConfig, Event, Tls};
 use lunatic_trust::{Credentials, PeerIdentity};
 
@@ -40,7 +40,7 @@ impl LocalNode for Shared {
         Ok(())
     }
 
-    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<(), ExitReason> {
+    fn signal(&self, _: Pid, _: Pid, _: Signal) -> Result<Effect, ExitReason> {
         Err(ExitReason::NoProcess)
     }
 

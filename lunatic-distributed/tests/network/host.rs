@@ -16,7 +16,7 @@ use lunatic_distributed::{
 };
 use lunatic_mailbox::{DataMessage, Mailbox, Message, Pid, Wanted};
 use lunatic_process::{
-    Environment, EnvironmentConfig, ExitReason, LinkNotice, Process, Signal, SpawnOptions,
+    Effect, Environment, EnvironmentConfig, ExitReason, LinkNotice, Process, Signal, SpawnOptions,
 };
 use lunatic_testkit::{Plug, Wire};
 use lunatic_trust::{Authority, Credentials};
@@ -53,8 +53,8 @@ impl LocalNode for Local {
         lunatic_distributed::deliver(&self.environment, None, message, |_| Err("no resources"))
     }
 
-    fn signal(&self, from: Pid, to: Pid, signal: Signal) -> Result<(), ExitReason> {
-        lunatic_distributed::signal(&self.environment, from, to, signal)
+    fn signal(&self, _: Pid, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
+        lunatic_distributed::signal(&self.environment, to, signal)
     }
 
     fn request(&self, _: Pid, request: &[u8], answer: Answer) {

@@ -8,7 +8,7 @@ use lunatic_mailbox::{Message, Pid, SendError};
 use super::Environment;
 use crate::exit::ExitReason;
 use crate::peers::NoConnection;
-use crate::process::Process;
+use crate::process::{Effect, Process};
 use crate::signal::Signal;
 use crate::trace::TraceEvent;
 
@@ -162,6 +162,17 @@ impl Environment {
         self.signal_beyond(payer.as_ref(), from, to, signal)
     }
 
+    /// Applies a signal to a process of this node, but for what follows from it, which is to happen
+    /// when who calls holds no lock any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ExitReason::NoProcess`] if there is no such process on this node, or it has ended.
+    pub fn apply(&self, to: Pid, signal: Signal) -> Result<Effect, ExitReason> {
+        let process = self.process(to).ok_or(ExitReason::NoProcess)?;
+        process.apply(signal).map_err(|_| ExitReason::NoProcess)
+    }
+
     /// Like [`signal`](Environment::signal), in the name of a process that may have ended.
     pub(crate) fn signal_by(
         &self,
@@ -175,7 +186,29 @@ impl Environment {
         }
     }
 
-    fn signal_here(&self, to: Pid, signal: Signal) -> Result<(), ExitReason> {
+    /// Sends a signal to a process of another node, and changes who sends it in the same step; see
+    /// [`Peers::signal_in_step`].
+    ///
+    /// - `own_end`: is told whether it is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ExitReason::NoConnection`].
+    pub(crate) fn signal_in_step(
+        &self,
+        from: &Process,
+        to: Pid,
+        signal: Signal,
+        own_end: &mut dyn FnMut(bool),
+    ) -> Result<(), ExitReason> {
+        let mut own_end = |sent: Result<(), NoConnection>| own_end(sent.is_ok());
+        let peers = &self.inner.config.peers;
+        let sent = peers.signal_in_step(Some(from), from.id(), to, signal, &mut own_end);
+        sent.map_err(|NoConnection| ExitReason::NoConnection)
+    }
+
+    /// As [`signal`](Environment::signal) does, for a process of this node.
+    pub(crate) fn signal_here(&self, to: Pid, signal: Signal) -> Result<(), ExitReason> {
         let process = self.process(to).ok_or(ExitReason::NoProcess)?;
         process.signal(signal).map_err(|_| ExitReason::NoProcess)
     }

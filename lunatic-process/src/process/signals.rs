@@ -1,16 +1,46 @@
 //! Links, monitors and exits of a process.
 
+use std::fmt;
+
 use lunatic_account::{Exceeded, Kind};
 use lunatic_mailbox::{Message, Pid, SendError, Tag};
 
 use super::Process;
 use crate::exit::ExitReason;
-use crate::relations::Reaction;
+use crate::relations::{Reaction, Relations};
 use crate::signal::Signal;
 use crate::trace::TraceEvent;
 
 /// At least what a message takes that tells a process of another one, in bytes.
 const NOTICE_BYTES: u64 = 512;
+
+/// What follows from a signal that a process has taken in by [`Process::apply`]: it is told
+/// something, is woken, or has to end.
+///
+/// To be [done](Effect::happen) outside of all locks.
+#[must_use = "the process is told nothing until it happens"]
+pub struct Effect(Option<(Process, Applied)>);
+
+impl Effect {
+    /// Nothing follows.
+    pub const NONE: Effect = Effect(None);
+
+    /// Does it.
+    pub fn happen(self) {
+        if let Some((process, applied)) = self.0 {
+            process.follow(applied);
+        }
+    }
+}
+
+/// What follows from a signal that a process has taken in.
+struct Applied {
+    reaction: Reaction,
+    /// The process that pays for what this one is told, if it is not this one.
+    asked_by: Option<Pid>,
+    /// Told to those who trace the process.
+    traced: Option<Signal>,
+}
 
 impl Process {
     /// Ends the process at its next suspension point.
@@ -70,21 +100,64 @@ impl Process {
         if peer == self.id() {
             return;
         }
-        self.signal(Signal::Link { peer, tag }).ok();
         let own_id = self.id();
         let other_end = Signal::Link { peer: own_id, tag };
-        if let Err(reason) = self.environment().signal_by(self, peer, other_end) {
-            self.link_died(peer, tag, reason);
-        } else if let Some(reason) = self.exit_reason() {
+        let linked = if self.environment().is_local(peer) {
+            self.signal(Signal::Link { peer, tag }).ok();
+            let linked = self.environment().signal_here(peer, other_end);
+            linked.inspect_err(|reason| {
+                let reason = reason.clone();
+                self.signal(Signal::LinkDied { peer, tag, reason }).ok();
+            })
+        } else {
+            self.link_beyond(peer, tag)
+        };
+        if linked.is_ok()
+            && let Some(reason) = self.exit_reason()
+        {
             // It has ended since, and could not tell the other end.
-            let peer_of_peer = own_id;
             let died = Signal::LinkDied {
-                peer: peer_of_peer,
+                peer: own_id,
                 tag,
                 reason,
             };
             self.signal_to(peer, died);
         }
+    }
+
+    /// Links this process and one of another node. If that cannot be reached, this one is told so in
+    /// the same step: who reaches it again finds nothing of the link.
+    fn link_beyond(&self, peer: Pid, tag: Option<Tag>) -> Result<(), ExitReason> {
+        let own_id = self.id();
+        let other_end = Signal::Link { peer: own_id, tag };
+        self.signal_beyond(peer, other_end, |is_sent, effects| {
+            effects.extend(self.apply(Signal::Link { peer, tag }).ok());
+            if !is_sent {
+                let reason = ExitReason::NoConnection;
+                let died = Signal::LinkDied { peer, tag, reason };
+                effects.extend(self.apply(died).ok());
+            }
+        })
+    }
+
+    /// Sends a signal to a process of another node, and changes this one in the same step; see
+    /// [`Peers::signal_in_step`](crate::Peers::signal_in_step).
+    ///
+    /// - `change`: is told whether the signal is sent, and adds what is to happen after it.
+    fn signal_beyond(
+        &self,
+        to: Pid,
+        signal: Signal,
+        mut change: impl FnMut(bool, &mut Vec<Effect>),
+    ) -> Result<(), ExitReason> {
+        let mut effects = Vec::new();
+        let mut own_end = |is_sent| change(is_sent, &mut effects);
+        let environment = self.environment();
+        let sent = environment.signal_in_step(self, to, signal, &mut own_end);
+        for effect in effects {
+            effect.happen();
+        }
+        sent
     }
 
     /// Like [`link`](Process::link), if both processes can pay for it.
@@ -166,17 +239,28 @@ impl Process {
 
     /// Removes a link, both ways.
     pub fn unlink(&self, peer: Pid) {
-        self.signal(Signal::Unlink { peer }).ok();
         let own_id = self.id();
-        self.signal_to(peer, Signal::Unlink { peer: own_id });
+        let other_end = Signal::Unlink { peer: own_id };
+        if self.environment().is_local(peer) {
+            self.signal(Signal::Unlink { peer }).ok();
+            self.environment().signal_here(peer, other_end).ok();
+        } else {
+            let unlinked = self.signal_beyond(peer, other_end, |_, effects| {
+                effects.extend(self.apply(Signal::Unlink { peer }).ok());
+            });
+            // There is nobody who would have to know.
+            unlinked.ok();
+        }
     }
 
     /// Asks to be told when another process ends. If there is no such process on
     /// this node, nothing ever comes (ABI §3.5). If its node cannot be reached, the
     /// caller is told at once, as if the process had ended.
     pub fn monitor(&self, process: Pid) {
-        self.inner.control.lock().relations.do_not_tell_why(process);
-        self.begin_monitoring(process).ok();
+        self.begin_monitoring(process, |relations| {
+            relations.do_not_tell_why(process);
+        })
+        .ok();
     }
 
     /// Asks to be told why another process ends: by a data message with this tag, which has its
@@ -185,31 +269,55 @@ impl Process {
     /// node cannot be reached, that is told at once. The message is charged to this process;
     /// it ends if it has no room for it.
     pub fn monitor_with_reason(&self, process: Pid, tag: Option<Tag>) {
-        self.inner.control.lock().relations.tell_why(process, tag);
-        if let Err(reason) = self.begin_monitoring(process)
+        let monitored = self.begin_monitoring(process, |relations| {
+            relations.tell_why(process, tag);
+        });
+        if let Err(reason) = monitored
             && reason != ExitReason::NoConnection
         {
             self.signal(Signal::ProcessDied { process, reason }).ok();
         }
     }
 
-    fn begin_monitoring(&self, process: Pid) -> Result<(), ExitReason> {
+    /// - `change`: changes the relations of this process. If the node of the other cannot be
+    ///   reached, this one is told so.
+    fn begin_monitoring(
+        &self,
+        process: Pid,
+        change: impl Fn(&mut Relations),
+    ) -> Result<(), ExitReason> {
         let watcher = self.id();
         let monitor = Signal::Monitor { watcher };
-        let monitored = self.environment().signal_by(self, process, monitor);
-        if monitored == Err(ExitReason::NoConnection) {
-            let reason = ExitReason::NoConnection;
-            self.signal(Signal::ProcessDied { process, reason }).ok();
+        if self.environment().is_local(process) {
+            change(&mut self.inner.control.lock().relations);
+            return self.environment().signal_here(process, monitor);
         }
-        monitored
+        self.signal_beyond(process, monitor, |is_sent, effects| {
+            change(&mut self.inner.control.lock().relations);
+            if !is_sent {
+                let reason = ExitReason::NoConnection;
+                let died = Signal::ProcessDied { process, reason };
+                effects.extend(self.apply(died).ok());
+            }
+        })
     }
 
     /// Undoes [`monitor`](Process::monitor) and
     /// [`monitor_with_reason`](Process::monitor_with_reason).
     pub fn stop_monitoring(&self, process: Pid) {
-        self.inner.control.lock().relations.do_not_tell_why(process);
         let watcher = self.id();
-        self.signal_to(process, Signal::StopMonitoring { watcher });
+        let stop = Signal::StopMonitoring { watcher };
+        let change = || self.inner.control.lock().relations.do_not_tell_why(process);
+        if self.environment().is_local(process) {
+            change();
+            self.environment().signal_here(process, stop).ok();
+        } else {
+            let stopped = self.signal_beyond(process, stop, |_, _| {
+                change();
+            });
+            // Then it monitors nobody there.
+            stopped.ok();
+        }
     }
 
     /// The processes that this one is linked to, in no order.
@@ -229,6 +337,24 @@ impl Process {
     ///
     /// The reason of its end, if the process has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), ExitReason> {
+        self.follow(self.take_in(signal)?);
+        Ok(())
+    }
+
+    /// Applies a signal, but for what follows from it, which is to happen when who calls holds no
+    /// lock any more.
+    ///
+    /// # Errors
+    ///
+    /// The reason of its end, if the process has ended.
+    pub fn apply(&self, signal: Signal) -> Result<Effect, ExitReason> {
+        let applied = self.take_in(signal)?;
+        Ok(Effect(Some((self.clone(), applied))))
+    }
+
+    /// Changes what a signal changes.
+    #[inline]
+    fn take_in(&self, signal: Signal) -> Result<Applied, ExitReason> {
         let mut control = self.inner.control.lock();
         if let Some(reason) = &control.ended {
             return Err(reason.clone());
@@ -245,7 +371,21 @@ impl Process {
             control.relations.make_room(self.account()).ok();
         }
         let reaction = control.relations.apply(signal);
-        drop(control);
+        Ok(Applied {
+            reaction,
+            asked_by,
+            traced,
+        })
+    }
+
+    /// Does what follows from a signal.
+    #[inline]
+    fn follow(&self, applied: Applied) {
+        let Applied {
+            reaction,
+            asked_by,
+            traced,
+        } = applied;
         if let Some(signal) = traced {
             self.tell_tracers(&TraceEvent::Signal(signal));
         }
@@ -258,7 +398,6 @@ impl Process {
             Reaction::MustDeliver(message) => self.deliver_or_end(message),
             Reaction::Die(reason) => self.request_exit(reason),
         }
-        Ok(())
     }
 
     /// Queues a message about another process, for which there is always room. It is charged to
@@ -296,8 +435,11 @@ impl Process {
     fn signal_to(&self, process: Pid, signal: Signal) {
         self.environment().signal_by(self, process, signal).ok();
     }
+}
 
-    fn link_died(&self, peer: Pid, tag: Option<Tag>, reason: ExitReason) {
-        self.signal(Signal::LinkDied { peer, tag, reason }).ok();
+impl fmt::Debug for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let process = self.0.as_ref().map(|(process, _)| process.id());
+        f.debug_tuple("Effect").field(&process).finish()
     }
 }

@@ -99,24 +99,34 @@ impl fmt::Display for RedeemError {
         match self {
             Self::WrongCluster { cluster, ours } if cluster == ours => write!(
                 f,
-                "the token is for another cluster that is also called {ours}"
+                "the token is for another cluster that is also called {ours}; make one with the \
+                 directory of this one"
             ),
             Self::WrongCluster { cluster, ours } => write!(
                 f,
-                "the token is for the cluster {cluster}, and this is {ours}"
+                "the token is for the cluster {cluster}, and this is {ours}; make one with the \
+                 directory of {ours}, or join {cluster}"
             ),
-            Self::Unknown => f.write_str("there is no such token"),
+            Self::Unknown => f.write_str("there is no such token; make another one"),
             Self::Used { by, at } => {
-                write!(f, "the token was used by {by} at {}", Utc(*at))
+                write!(
+                    f,
+                    "the token was used by {by} at {}; make another one, as each is good for one node",
+                    Utc(*at)
+                )
             }
             Self::Expired { at, host_time } => write!(
                 f,
-                "the token has expired at {}, and the clock of this host says {}",
+                "the token has expired at {}, and the clock of this host says {}; make another one",
                 Utc(*at),
                 Utc(*host_time)
             ),
             Self::NameNotAllowed { name, allowed } => {
-                write!(f, "the token is for {allowed}, not for {name}")
+                write!(
+                    f,
+                    "the token is for {allowed}, not for {name}; give the node such a name, or make a \
+                     token for {name}"
+                )
             }
             Self::Revoked { name, at } => write!(
                 f,

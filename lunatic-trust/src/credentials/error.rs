@@ -95,7 +95,8 @@ impl fmt::Display for CredentialsError {
             Self::File(_) => f.write_str("the credentials of the node cannot be read or kept"),
             Self::Identity { path, .. } => write!(
                 f,
-                "{} cannot be used; replace it, or remove it and join with another token",
+                "{} cannot be used; replace it, or, if it was made by joining with a token, remove it and \
+                 join with another one",
                 path.display()
             ),
             Self::Revocations { path, .. } => {

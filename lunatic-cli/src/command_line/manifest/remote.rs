@@ -121,7 +121,9 @@ fn read_dirs(
         let host = context.directory.join(&dir.host);
         if !host.is_dir() {
             let what = format!("`{}` is no directory", host.display());
-            diagnostics.push(Diagnostic::new(text.span, what));
+            let help =
+                "make it, or name another one; the path begins at the directory of this file";
+            diagnostics.push(Diagnostic::new(text.span, what).help(help));
             continue;
         }
         dirs.push(RemoteDir {

@@ -4,11 +4,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use lunatic_admin::RuntimeName;
-use lunatic_distributed::NodeName;
+use lunatic_distributed::{JoinFailed, NodeName};
 use lunatic_trust::{Authority, Credentials, Fingerprint, IdentityFiles, Token, TokenJoin};
 
 use crate::command_line::problem::Problem;
@@ -16,8 +16,11 @@ use crate::command_line::problem::Problem;
 /// What tells with which token a node has joined, in its state directory.
 const USED_TOKEN: &str = "used-token";
 
+/// How long after all seeds were asked in vain they are asked again.
+const ASKED_AGAIN: Duration = Duration::from_secs(2);
+
 /// What proves who a node is.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct IdentityArguments {
     /// The directory of the cluster, made by `lunatic cluster init`. The node makes its
     /// certificate with it, and lets others join with tokens.
@@ -164,7 +167,7 @@ fn with_token(
     let joined = token.and_then(|token| {
         let join =
             TokenJoin::new(token.clone(), name.clone(), state).map_err(|error| unusable(&error))?;
-        let joined = lunatic_distributed::join(&join, seeds).map_err(|error| {
+        let joined = ask_on(&join, seeds).map_err(|error| {
             Problem::new(error).help(
                 "a token is good for one node and a limited time, at a node that has the directory \
                  of its cluster: look at --join, or make another token",
@@ -193,6 +196,25 @@ fn with_token(
                 None => problem,
             })
         }
+    }
+}
+
+/// Asks seeds for credentials until one has answered.
+fn ask_on(join: &TokenJoin, seeds: &[String]) -> Result<Credentials, JoinFailed> {
+    let mut is_told = false;
+    loop {
+        let failed = match lunatic_distributed::join(join, seeds) {
+            Ok(credentials) => return Ok(credentials),
+            Err(failed) if failed.may_pass() => failed,
+            Err(failed) => return Err(failed),
+        };
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(
+                "{failed}. The nodes named with --join are asked until one answers, or this node is \
+                 told to end"
+            );
+        }
+        std::thread::sleep(ASKED_AGAIN);
     }
 }
 
