@@ -40,6 +40,7 @@ macro_rules! attacks {
 attacks! {
     arguments_read
     bind_without_right
+    branches_naps
     calls_indirect
     capacity_hints
     catches_deep
