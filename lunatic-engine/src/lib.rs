@@ -26,6 +26,7 @@
 //! - `tags`: what exceptions may carry; `catch_label`: where one is caught.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
+//! - `startup`: what the engine does for segments when an instance is made.
 //! - `load_error`, `import_problem`, `instantiate_error`: what can go wrong.
 //! - `engine`: [`Engine`], what is compiled how.
 //! - `code_cache`: what was compiled, kept for the next start; `module_summary`, `compiled_module`:
@@ -91,6 +92,7 @@ mod sealed_file;
 mod short_lives;
 mod source;
 mod stack_meter;
+mod startup;
 mod stats;
 mod tags;
 mod text_format;

@@ -370,7 +370,7 @@ fn an_error_about_imports_is_no_longer_than_somebody_reads() {
 #[test]
 fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
     type Limit = fn(&mut ModuleLimits) -> &mut u64;
-    let cases: [(ModuleLimit, Limit, &str, u64); 33] = [
+    let cases: [(ModuleLimit, Limit, &str, u64); 38] = [
         (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
         (
             ModuleLimit::TypeValues,
@@ -390,6 +390,41 @@ fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() 
             "(module (func $f) (table 4 funcref)
                 (elem (i32.const 0) $f $f) (elem func $f) (elem funcref (ref.null func)))",
             4,
+        ),
+        (
+            ModuleLimit::StartupItems,
+            |l| &mut l.startup_items,
+            "(module (func $f) (table 4 funcref) (elem (i32.const 0) $f $f)
+                (elem (i32.add (i32.const 0) (i32.const 0)) $f) (elem func $f $f)
+                (elem declare func $f))",
+            2 + 3,
+        ),
+        (
+            ModuleLimit::StartupSegments,
+            |l| &mut l.startup_segments,
+            r#"(module (memory 100) (data (i32.const 0) "a") (data (i32.const 6000000) "b"))"#,
+            2,
+        ),
+        (
+            ModuleLimit::TableImages,
+            |l| &mut l.table_images,
+            "(module (func $f) (table 9 funcref) (elem (i32.const 7) $f))",
+            8,
+        ),
+        (
+            ModuleLimit::FunctionWeight,
+            |l| &mut l.function_weight,
+            "(module (func $f) (table 4 funcref) (func (param i32)
+                (call_indirect (i32.const 0))
+                (if (local.get 0) (then (call $f)))
+                (loop (br_if 0 (local.get 0)))))",
+            40 + 15 + 5 + 100 + 5,
+        ),
+        (
+            ModuleLimit::SquaredWeights,
+            |l| &mut l.squared_weights,
+            "(module (func (loop)) (func (block) (block)))",
+            100 * 100 + 20 * 20,
         ),
         (
             ModuleLimit::ConstantOperators,
