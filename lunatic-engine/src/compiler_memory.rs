@@ -11,7 +11,8 @@ const BASE: u64 = 128 << 10;
 /// The factors are a little above what was measured for the modules of the tests `worst` of
 /// `tests/compile_time.rs`, each of which is at a limit of [`ModuleLimits::untrusted`]:
 /// `LUNATIC_WORST=1 cargo nextest run --workspace --test compile_time --success-output immediate`.
-/// That of operators is measured by `tests/compile_operators.rs`. For most programs this is too much.
+/// Those of operators and sections are measured by `tests/compile_operators.rs`. For most programs
+/// this is too much.
 ///
 /// [`ModuleLimits::untrusted`]: crate::ModuleLimits::untrusted
 ///
@@ -19,21 +20,24 @@ const BASE: u64 = 128 << 10;
 pub(crate) fn of_module(sums: &Sums, threads: usize) -> u64 {
     [
         (sums.heaviest(threads), 640),
-        (sums.module_bytes, 3),
+        (sums.module_bytes, 4),
+        (sums.image_bytes, 2),
         (sums.code_bytes, 116),
         (sums.functions, 6 << 10),
+        (sums.referenced_functions, 7 << 10),
+        (sums.types, 4 << 10),
         (sums.bulk_operations, 10 << 10),
         (sums.exception_edges, 640),
         (sums.passed_values, 384),
         (sums.signature_values, 384),
         (sums.constant_operators, 2 << 10),
         (sums.startup_items, 8 << 10),
-        (sums.startup_segments, 24 << 10),
-        (sums.table_images, 32),
+        (sums.startup_segments, 12 << 10),
+        (sums.table_images, 16),
         (sums.block_merges, 2),
         (sums.loop_merges, 8),
         (sums.locals, 8),
-        (sums.globals, 640),
+        (sums.globals, 3 << 10),
     ]
     .iter()
     .fold(BASE, |sum, (count, each)| {

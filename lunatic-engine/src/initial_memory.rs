@@ -28,9 +28,11 @@ impl InitialMemory {
         layered(&segments, span(&segments)?)
     }
 
-    /// Whether [`of`](InitialMemory::of) returns contents.
-    pub(crate) fn is_known(wasm: &[u8]) -> bool {
-        segments(wasm).is_some_and(|segments| span(&segments).is_some())
+    /// The length of the contents that [`of`](InitialMemory::of) returns, in bytes; `None` if it
+    /// returns none.
+    pub(crate) fn length(wasm: &[u8]) -> Option<u64> {
+        let span = span(&segments(wasm)?)?;
+        Some(span.end - span.start)
     }
 }
 

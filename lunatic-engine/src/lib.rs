@@ -26,13 +26,13 @@
 //! - `tags`: what exceptions may carry; `catch_label`: where one is caught.
 //! - `data_segments`, `initial_memory`: data segments, taken out of a module before it is
 //!   compiled.
-//! - `startup`: what the engine does for segments when an instance is made.
 //! - `load_error`, `import_problem`, `instantiate_error`: what can go wrong.
 //! - `engine`: [`Engine`], what is compiled how.
 //! - `code_cache`: what was compiled, kept for the next start; `module_summary`, `compiled_module`:
 //!   what that is.
 //! - `module_info` and `module_hash`: what is known of a module before it runs;
 //!   `invalid_module`: why it is none.
+//! - `startup`: what the engine does for segments when an instance is made.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
 //! - `sealed_file`: files that are written once and can be trusted.

@@ -64,7 +64,7 @@ impl ModuleInfo {
                 .map_err(|error| InvalidModule::new(&error))?;
         }
         info.passive_items = startup.passive_items;
-        info.metadata_bytes += EMPTY + startup.image_elements() * IMAGE_ELEMENT;
+        info.metadata_bytes += EMPTY + startup.image_elements * IMAGE_ELEMENT;
         Ok(info)
     }
 

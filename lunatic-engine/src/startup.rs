@@ -26,6 +26,8 @@ pub(crate) struct Startup {
     pub(crate) passive_items: u64,
     /// The active data segments.
     pub(crate) active_data: u64,
+    /// The elements of all images of tables.
+    pub(crate) image_elements: u64,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,15 @@ struct Table {
     /// Whether functions can be put into an image of it.
     has_image: bool,
     image: u64,
+}
+
+/// What the elements of a table are at first.
+#[derive(Debug, Clone, Copy)]
+enum BeginsAs {
+    Null,
+    /// One function, without code for it if the table is not too large.
+    Function,
+    Other,
 }
 
 impl Startup {
@@ -52,8 +63,12 @@ impl Startup {
             Payload::TableSection(tables) => {
                 for table in tables.clone() {
                     let table = table?;
-                    let is_null = matches!(table.init, TableInit::RefNull);
-                    self.add_table(table.ty.initial, table.ty.element_type, is_null);
+                    let begins_as = match &table.init {
+                        TableInit::RefNull => BeginsAs::Null,
+                        TableInit::Expr(value) if is_function(value)? => BeginsAs::Function,
+                        TableInit::Expr(_) => BeginsAs::Other,
+                    };
+                    self.add_table(table.ty.initial, table.ty.element_type, begins_as);
                 }
             }
             Payload::ElementSection(elements) => {
@@ -77,19 +92,18 @@ impl Startup {
         Ok(())
     }
 
-    /// The elements of all images of tables.
-    pub(crate) fn image_elements(&self) -> u64 {
-        self.tables.iter().map(|table| table.image).sum()
-    }
-
-    fn add_table(&mut self, minimum: u64, element: RefType, is_null: bool) {
-        let fits = minimum <= MAX_IMAGE;
+    fn add_table(&mut self, minimum: u64, element: RefType, begins_as: BeginsAs) {
+        let is_of_functions = element.is_func_ref() || element.is_concrete_type_ref();
+        let (has_image, image) = match begins_as {
+            BeginsAs::Null => (is_of_functions, 0),
+            BeginsAs::Function if minimum <= MAX_IMAGE => (is_of_functions, minimum),
+            BeginsAs::Function | BeginsAs::Other => (false, 0),
+        };
+        self.image_elements += image;
         self.tables.push(Table {
             minimum,
-            // The first element of an image of the same function throughout is that of all.
-            has_image: (is_null || fits)
-                && (element.is_func_ref() || element.is_concrete_type_ref()),
-            image: if is_null || !fits { 0 } else { minimum },
+            has_image,
+            image,
         });
     }
 
@@ -121,6 +135,7 @@ impl Startup {
                     && table.has_image
                     && end <= table.minimum.min(MAX_IMAGE) =>
             {
+                self.image_elements += end.saturating_sub(table.image);
                 table.image = table.image.max(end);
             }
             _ => {
@@ -130,6 +145,13 @@ impl Startup {
         }
         Ok(())
     }
+}
+
+/// Whether a value is a reference to a function, and nothing else.
+fn is_function(expression: &ConstExpr<'_>) -> Result<bool, BinaryReaderError> {
+    let mut operators = expression.get_operators_reader();
+    let is_function = matches!(operators.read()?, Operator::RefFunc { .. });
+    Ok(is_function && matches!(operators.read()?, Operator::End))
 }
 
 /// The value of an offset that is a plain constant.
@@ -163,7 +185,7 @@ mod tests {
     #[test]
     fn functions_at_known_places_are_an_image() {
         let startup = of("(table 10 funcref) (elem (i32.const 2) $f $f $f) (func $f)");
-        assert_eq!((startup.items, startup.image_elements()), (0, 5));
+        assert_eq!((startup.items, startup.image_elements), (0, 5));
     }
 
     #[test]
@@ -201,7 +223,16 @@ mod tests {
     #[test]
     fn one_item_far_behind_makes_a_large_image() {
         let startup = of("(table 100000 funcref) (elem (i32.const 99999) $f) (func $f)");
-        assert_eq!((startup.items, startup.image_elements()), (0, 100_000));
+        assert_eq!((startup.items, startup.image_elements), (0, 100_000));
+    }
+
+    #[test]
+    fn a_table_that_begins_as_one_function_is_an_image() {
+        let startup = of("(table 10 funcref (ref.func $f)) (elem (i32.const 0) $f) (func $f)");
+        assert_eq!((startup.items, startup.image_elements), (0, 10));
+        let other = of("(global $g (import \"\" \"\") funcref)
+            (table 10 funcref (global.get $g)) (elem (i32.const 0) $f) (func $f)");
+        assert_eq!((other.items, other.image_elements), (2, 0));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The memory that the compiler takes for each kind of operator: no more than what is charged for it.
+//! The memory that the compiler takes for each kind of operator and section: no more than what is
+//! charged for it.
 //!
-//! A module has one function that repeats an operator with its operands. It is compiled in a program
-//! of its own, whose memory is measured. With `LUNATIC_WORST=1` there are as many as the limits of
+//! A module has one function that repeats an operator with its operands, or one section of many
+//! items. It is compiled in a program of its own, whose memory is measured. With `LUNATIC_WORST=1` there are as many as the limits of
 //! guests allow that are not trusted, of all operators and in all ways to compile, and what each takes
 //! is printed. Otherwise there are some of those that take much.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
@@ -295,7 +296,7 @@ fn all_operators() -> Vec<String> {
 
 /// A module with a function that repeats an operator.
 fn module(operator: &str, times: usize) -> Vec<u8> {
-    let body = operator.repeat(times);
+    let body = format!("{operator} ").repeat(times);
     let text = format!("(module {MODULE} (func {LOCALS} {body}))");
     wat::parse_str(text).unwrap()
 }
@@ -433,4 +434,86 @@ fn no_operator_takes_more_memory_than_is_charged_for_it() {
         }
     }
     assert!(more.is_empty(), "{more:#?}");
+}
+
+/// Modules that have much of one kind of section, by what that is.
+fn sections() -> Vec<(&'static str, String)> {
+    let many =
+        |count: usize, item: &dyn Fn(usize) -> String| -> String { (0..count).map(item).collect() };
+    let types = many(7_000, &|number| {
+        let values = ["i32 ", "i64 ", "f32 ", "f64 "];
+        let values = (0..7).map(|place| values[number >> (2 * place) & 3]);
+        format!("(type (func (param {})))", values.collect::<String>())
+    });
+    let items = "$f ".repeat(9_999);
+    let functions = many(20_000, &|number| format!(r#"(func (export "{number}"))"#));
+    let data = many(2_000, &|number| {
+        format!(r#"(data (i32.const {}) "a")"#, number * 3000)
+    });
+    let bytes = "a".repeat(2 << 20);
+    vec![
+        ("types", types),
+        ("exported functions", functions),
+        (
+            "references in globals",
+            "(func $f)".to_owned() + &"(global funcref (ref.func $f))".repeat(10_000),
+        ),
+        ("passive items", format!("(func $f) (elem func {items})")),
+        (
+            "items at a computed place",
+            format!(
+                "(func $f) (table 99999 funcref)
+                (elem (i32.add (i32.const 0) (i32.const 0)) {items})"
+            ),
+        ),
+        (
+            "items that are expressions",
+            format!(
+                "(func $f) (table 99999 funcref) (elem (i32.const 0) funcref {})",
+                "(ref.func $f)".repeat(4_990)
+            ),
+        ),
+        (
+            "tables with one function at the end",
+            "(func $f) (table $a 99999 funcref) (table $b 99999 funcref)
+            (elem (table $a) (i32.const 99998) $f) (elem (table $b) (i32.const 99998) $f)"
+                .to_owned(),
+        ),
+        ("data that is far apart", format!("(memory 500) {data}")),
+        (
+            "data with a gap",
+            format!(
+                r#"(memory 500) (data (i32.const 0) "{bytes}") (data (i32.const 8000000) "b")"#
+            ),
+        ),
+        ("passive data", format!(r#"(memory 1) (data "{bytes}")"#)),
+    ]
+}
+
+#[test]
+fn no_section_takes_more_memory_than_is_charged_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("module.wasm");
+    let mut more = Vec::new();
+    for (name, fields) in sections() {
+        let wasm = wat::parse_str(format!("(module {fields})")).unwrap();
+        std::fs::write(&file, wasm).unwrap();
+        let found = measured(&file, "");
+        if !found.starts_with("charged") {
+            more.push(format!("{name}: {found}"));
+        }
+    }
+    assert!(more.is_empty(), "{more:#?}");
+}
+
+/// That a module of a kilobyte has images of a hundred tables, and takes more than a gibibyte.
+#[test]
+fn images_of_many_large_tables_are_refused() {
+    let tables = "(table 1000000 funcref)".repeat(100);
+    let items: String = (0..100)
+        .map(|table| format!("(elem (table {table}) (i32.const 999999) $f)"))
+        .collect();
+    let wasm = wat::parse_str(format!("(module (func $f) {tables} {items})")).unwrap();
+    let refused = load(&loader(""), &wasm, &Account::default());
+    assert!(matches!(refused, Err(LoadError::TooLarge(_))));
 }

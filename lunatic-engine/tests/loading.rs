@@ -340,6 +340,45 @@ fn a_module_has_the_name_that_its_name_section_gives_it() {
     assert_eq!(name(with_data).as_deref(), Some("shop"));
 }
 
+#[test]
+fn an_instance_has_a_value_for_each_item_of_a_passive_segment() {
+    let bytes = |segment: &str| info(&format!("(func $f) {segment}")).instance_bytes();
+    let items = "$f ".repeat(1000);
+    let declared = bytes(&format!("(elem declare func {items})"));
+    let passive = bytes(&format!("(elem func {items})"));
+    assert_eq!(passive, declared + 1000 * 16);
+}
+
+#[test]
+fn the_size_of_a_module_has_what_is_kept_beside_its_code() {
+    let size = |fields: &str| {
+        let text = format!("(module (func $f) (table 90000 funcref) {fields})");
+        loader().load(text.as_bytes()).unwrap().size() as u64
+    };
+    let small = size("");
+    let names: String = (0..1000)
+        .map(|number| format!(r#"(export "{number:08}" (func $f))"#))
+        .collect();
+    assert!(size(&names) > small + 1000 * (160 + 8));
+    let types: String = (0..1000)
+        .map(|number| {
+            let values: String = (0..10)
+                .map(|bit| {
+                    if number >> bit & 1 == 0 {
+                        "i32 "
+                    } else {
+                        "i64 "
+                    }
+                })
+                .collect();
+            format!("(type (func (param {values})))")
+        })
+        .collect();
+    assert!(size(&types) > small + 1000 * 256);
+    // One function at the end makes an image of the whole table.
+    assert!(size("(elem (i32.const 89999) $f)") > small + 90_000 * 4);
+}
+
 /// Loads a module with limits that are smaller than the default ones.
 fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadError> {
     let mut config = EngineConfig::default();
@@ -418,7 +457,7 @@ fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() 
                 (call_indirect (i32.const 0))
                 (if (local.get 0) (then (call $f)))
                 (loop (br_if 0 (local.get 0)))))",
-            40 + 15 + 5 + 100 + 5,
+            40 + 15 + 5 + 100 + 8,
         ),
         (
             ModuleLimit::SquaredWeights,

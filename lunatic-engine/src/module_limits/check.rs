@@ -18,6 +18,9 @@ pub(crate) struct Sums {
     pub(crate) module_bytes: u64,
     pub(crate) globals: u64,
     pub(crate) functions: u64,
+    /// Those of them that can be called from outside, or by a reference, at most.
+    pub(crate) referenced_functions: u64,
+    pub(crate) types: u64,
     pub(crate) locals: u64,
     pub(crate) targets: u64,
     pub(crate) passed_values: u64,
@@ -30,6 +33,8 @@ pub(crate) struct Sums {
     pub(crate) startup_segments: u64,
     /// The elements of images of tables.
     pub(crate) table_images: u64,
+    /// The bytes of the image of the memory.
+    pub(crate) image_bytes: u64,
     pub(crate) bulk_operations: u64,
     pub(crate) exception_edges: u64,
     pub(crate) code_bytes: u64,
@@ -37,7 +42,7 @@ pub(crate) struct Sums {
     pub(crate) loop_merges: u64,
     /// The weights of functions that are not small.
     pub(crate) weights: Vec<u64>,
-    squared_weights: u64,
+    pub(crate) squared_weights: u64,
 }
 
 impl Sums {
@@ -80,6 +85,7 @@ impl ModuleLimits {
         };
         let mut signatures = Signatures::default();
         let mut startup = Startup::default();
+        let mut exports = 0;
         let (mut constant_operators, mut element_items, mut active_bytes) = (0, 0, 0);
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
@@ -89,8 +95,12 @@ impl ModuleLimits {
                     function += 1;
                 }
                 payload => {
-                    if let Payload::GlobalSection(globals) = &payload {
-                        sums.globals = u64::from(globals.count());
+                    match &payload {
+                        Payload::GlobalSection(section) => {
+                            sums.globals = u64::from(section.count());
+                        }
+                        Payload::ExportSection(section) => exports = u64::from(section.count()),
+                        _ => {}
                     }
                     self.check_section(&payload)?;
                     if let Payload::TypeSection(section) = &payload {
@@ -104,7 +114,7 @@ impl ModuleLimits {
                     exceeds(ModuleLimit::ElementItems, element_items, limit)?;
                     active_bytes += sections::active_bytes(&payload)?;
                     startup.add(&payload)?;
-                    let (items, images) = (startup.items, startup.image_elements());
+                    let (items, images) = (startup.items, startup.image_elements);
                     exceeds(ModuleLimit::StartupItems, items, self.startup_items)?;
                     exceeds(ModuleLimit::TableImages, images, self.table_images)?;
                     signatures.add(&payload)?;
@@ -112,15 +122,22 @@ impl ModuleLimits {
                 }
             }
         }
-        if startup.active_data > 0 && !InitialMemory::is_known(wasm) {
-            exceeds(ModuleLimit::CopiedBytes, active_bytes, self.copied_bytes)?;
-            let (found, limit) = (startup.active_data, self.startup_segments);
-            exceeds(ModuleLimit::StartupSegments, found, limit)?;
-            sums.startup_segments = found;
+        if startup.active_data > 0 {
+            match InitialMemory::length(wasm) {
+                Some(length) => sums.image_bytes = length,
+                None => {
+                    exceeds(ModuleLimit::CopiedBytes, active_bytes, self.copied_bytes)?;
+                    let (found, limit) = (startup.active_data, self.startup_segments);
+                    exceeds(ModuleLimit::StartupSegments, found, limit)?;
+                    sums.startup_segments = found;
+                }
+            }
         }
         sums.startup_items = startup.items;
-        sums.table_images = startup.image_elements();
+        sums.table_images = startup.image_elements;
         sums.functions = function;
+        sums.types = signatures.types();
+        sums.referenced_functions = function.min(element_items + exports + sums.globals);
         sums.constant_operators = constant_operators;
         sums.signature_values = signatures.type_values + signatures.function_values;
         Ok(sums)

@@ -42,9 +42,8 @@ macro_rules! module_limits {
         impl ModuleLimits {
             /// The limits for modules of guests that are not trusted, which are those with an
             /// account of their own. The compiler cannot be stopped, so these limits bound its
-            /// time, for all functions together, too. On two cores that had other work, a module
-            /// at one of these limits took 5 s at most, and one at that of
-            /// [`code_bytes`](ModuleLimits::code_bytes) 36 s, if it is made of small loops.
+            /// time, for all functions together, too. A module at one of these limits takes some
+            /// ten seconds of a processor at most, and one function two seconds.
             /// `tests/compile_time.rs` has such modules.
             pub fn untrusted() -> ModuleLimits {
                 ModuleLimits { $( $field: $untrusted, )+ }
@@ -138,7 +137,7 @@ module_limits! {
     /// The weight of all operators of one function that are compiled to branches and to calls of
     /// the engine. A loop weighs 100, an operation on a range of a table 80, an indirect call 40,
     /// reading an element of a table 30, as does each value that a block takes or returns, an `if`
-    /// 15, a block 10, a branch or a call 5. The time for a function grows with the square of this.
+    /// 15, a block 10, a branch 8, a call 5. The time for a function grows with the square of this.
     function_weight: FunctionWeight, "weight of branches and calls of the engine", default 2_000_000, untrusted 150_000;
     /// How many handlers of exceptions are around one place in a function: the catch clauses of
     /// the `try_table` that are open there, up to the innermost that catches all. An exception

@@ -35,14 +35,16 @@ pub(super) fn of_operator(operator: &Operator<'_>, values: u64) -> u64 {
         Operator::CallRef { .. } | Operator::ReturnCallRef { .. } => 15,
         Operator::Block { .. } => 10 + BLOCK_VALUE * values,
         Operator::TableSet { .. } | Operator::BrTable { .. } => 10,
-        Operator::Else
-        | Operator::Br { .. }
+        Operator::Br { .. }
         | Operator::BrIf { .. }
         | Operator::BrOnNull { .. }
-        | Operator::BrOnNonNull { .. }
+        | Operator::BrOnNonNull { .. } => 8,
+        Operator::Else
         | Operator::Call { .. }
         | Operator::ReturnCall { .. }
         | Operator::RefFunc { .. } => 5,
+        // Several instructions each.
+        Operator::I32x4DotI16x8S | Operator::I32x4RelaxedDotI8x16I7x16AddS => 2,
         _ => 0,
     }
 }
