@@ -150,10 +150,20 @@ impl Share {
         }
     }
 
-    /// Whether the processes of the account are to wait for those of others.
+    /// Whether the processes of the account are to wait for those of others: it is behind, or an
+    /// account above is. An account that is new, or that has rested, is so with the one above it.
     #[inline]
     pub fn is_behind(&self) -> bool {
-        self.node.is_behind.load(Ordering::Relaxed)
+        let mut share = self;
+        loop {
+            if share.node.is_behind.load(Ordering::Relaxed) {
+                return true;
+            }
+            match &share.node.parent {
+                Some(parent) => share = parent,
+                None => return false,
+            }
+        }
     }
 
     /// How many threads may work for the account and those below it at once, of each kind of
@@ -257,10 +267,9 @@ impl Shares {
             let (part, is_behind) = match &node.parent {
                 Some(parent) => {
                     let part = parent.node.part.load(Ordering::Relaxed) as f64;
-                    (
-                        parent.node.below.part(part, node.weight),
-                        parent.is_behind(),
-                    )
+                    // That of the parent, which was decided before, is enough.
+                    let is_behind = parent.node.is_behind.load(Ordering::Relaxed);
+                    (parent.node.below.part(part, node.weight), is_behind)
                 }
                 None => (below_root.part(all, node.weight), false),
             };
@@ -419,6 +428,25 @@ mod tests {
         let below: f64 = below.iter().sum();
         assert!(below / last < 2.0, "{below} {last}");
         assert!(below / last > 0.5, "{below} {last}");
+    }
+
+    #[test]
+    fn a_share_that_is_new_or_has_rested_is_behind_with_the_one_above() {
+        let shares = Shares::default();
+        let greedy = top(&shares, 100);
+        let (busy, rested) = (
+            Share::new(Some(&greedy), &weight(100), &shares),
+            Share::new(Some(&greedy), &weight(100), &shares),
+        );
+        rested.add_used(TICK);
+        run(&shares, &[(&busy, 300.0)], 200, 2.0);
+        // Nobody looks at it any more.
+        assert!(!rested.node.is_listed.load(Ordering::Relaxed));
+        assert!(greedy.is_behind() && rested.is_behind());
+        let new = Share::new(Some(&rested), &weight(100), &shares);
+        assert!(new.is_behind());
+        shares.divide(Duration::from_millis(40), 2);
+        assert!(!new.is_behind() && !rested.is_behind() && !busy.is_behind());
     }
 
     #[test]

@@ -40,11 +40,13 @@ macro_rules! attacks {
 attacks! {
     arguments_read
     bind_without_right
+    branches_naps
     calls_indirect
     capacity_hints
     catches_deep
     catches_nested
     compile_br_table
+    compile_calls_indirect
     compile_functions
     compile_garbage
     compile_globals
@@ -52,6 +54,7 @@ attacks! {
     compile_locals
     compile_nesting
     compile_nops
+    compile_passive_elements
     compile_signatures
     config_arguments
     config_environment
@@ -87,6 +90,7 @@ attacks! {
     growing_scratch
     host_calls_at_the_end_of_the_stack
     host_calls_straight
+    instances_of_passive_elements
     kill_everyone
     kill_host
     kill_neighbour
@@ -124,6 +128,7 @@ attacks! {
     memory_grow_together
     metrics_of_many_names
     modules_kept
+    modules_of_exports_kept
     monitor_neighbour
     monitors_at_death
     name_looked_up

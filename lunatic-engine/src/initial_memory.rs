@@ -1,5 +1,7 @@
 //! The contents that the data segments of a module write to its memory.
 
+use std::ops::Range;
+
 use wasmparser::{Data, DataKind, ImportSectionReader, Operator, Parser, Payload, TypeRef};
 
 use crate::limits::WASM_PAGE_BYTES;
@@ -22,35 +24,48 @@ impl InitialMemory {
     /// `None` if there are no segments, they are very far apart, or it is not certain that all of
     /// them are valid and fit.
     pub(crate) fn of(wasm: &[u8]) -> Option<InitialMemory> {
-        let mut memories = Vec::new();
-        let mut segments: Vec<Segment<'_>> = Vec::new();
-        for payload in Parser::new(0).parse_all(wasm) {
-            match payload.ok()? {
-                // An imported memory is not ours to fill.
-                Payload::ImportSection(imports) if has_memory(imports.clone()) => return None,
-                Payload::MemorySection(section) => {
-                    for memory in section {
-                        let memory = memory.ok()?;
-                        if memory.memory64 {
-                            return None;
-                        }
-                        memories.push(memory.initial.checked_mul(WASM_PAGE_BYTES)?);
-                    }
-                }
-                Payload::DataSection(section) => {
-                    for segment in section {
-                        segments.extend(active(&segment.ok()?)?);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let [minimum] = memories[..] else {
-            return None;
-        };
-        let fits = |segment: &Segment<'_>| end(segment) <= minimum;
-        segments.iter().all(fits).then(|| layered(&segments))?
+        let segments = segments(wasm)?;
+        layered(&segments, span(&segments)?)
     }
+
+    /// The length of the contents that [`of`](InitialMemory::of) returns, in bytes; `None` if it
+    /// returns none.
+    pub(crate) fn length(wasm: &[u8]) -> Option<u64> {
+        let span = span(&segments(wasm)?)?;
+        Some(span.end - span.start)
+    }
+}
+
+/// The active segments of a module; `None` if it is not certain that all of them are valid and fit.
+fn segments(wasm: &[u8]) -> Option<Vec<Segment<'_>>> {
+    let mut memories = Vec::new();
+    let mut segments: Vec<Segment<'_>> = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.ok()? {
+            // An imported memory is not ours to fill.
+            Payload::ImportSection(imports) if has_memory(imports.clone()) => return None,
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    let memory = memory.ok()?;
+                    if memory.memory64 {
+                        return None;
+                    }
+                    memories.push(memory.initial.checked_mul(WASM_PAGE_BYTES)?);
+                }
+            }
+            Payload::DataSection(section) => {
+                for segment in section {
+                    segments.extend(active(&segment.ok()?)?);
+                }
+            }
+            _ => {}
+        }
+    }
+    let [minimum] = memories[..] else {
+        return None;
+    };
+    let fits = |segment: &Segment<'_>| end(segment) <= minimum;
+    segments.iter().all(fits).then_some(segments)
 }
 
 fn has_memory(imports: ImportSectionReader<'_>) -> bool {
@@ -82,8 +97,8 @@ fn active<'a>(segment: &Data<'a>) -> Option<Option<Segment<'a>>> {
     Some(Some((u64::from(value.cast_unsigned()), segment.data)))
 }
 
-/// The segments over each other, later ones on top.
-fn layered(segments: &[Segment<'_>]) -> Option<InitialMemory> {
+/// The range that the segments fill; `None` if they are empty, or very far apart.
+fn span(segments: &[Segment<'_>]) -> Option<Range<u64>> {
     /// Segments further apart than this are left to the engine.
     const MAX_SPAN: u64 = 16 << 20;
     /// The image of small segments may be so long, whatever is between them.
@@ -94,11 +109,14 @@ fn layered(segments: &[Segment<'_>]) -> Option<InitialMemory> {
     // An image is kept: it is to have few more bytes than the module.
     let in_segments: u64 = filled().map(|(_, bytes)| bytes.len() as u64).sum();
     let max_span = MAX_SPAN.min(in_segments.saturating_mul(4) + SMALL_SPAN);
-    if end - start > max_span {
-        return None;
-    }
+    (end - start <= max_span).then_some(start..end)
+}
+
+/// The segments over each other, later ones on top.
+fn layered(segments: &[Segment<'_>], span: Range<u64>) -> Option<InitialMemory> {
+    let Range { start, end } = span;
     let mut bytes = vec![0; usize::try_from(end - start).ok()?];
-    for (offset, segment) in filled() {
+    for (offset, segment) in segments.iter().filter(|(_, bytes)| !bytes.is_empty()) {
         let at = usize::try_from(offset - start).ok()?;
         bytes[at..at + segment.len()].copy_from_slice(segment);
     }

@@ -32,6 +32,7 @@
 //!   what that is.
 //! - `module_info` and `module_hash`: what is known of a module before it runs;
 //!   `invalid_module`: why it is none.
+//! - `startup`: what the engine does for segments when an instance is made.
 //! - `time_slice`, `ticker`: [`Ticker`], the clock of preemption.
 //! - `arena`: the stacks and memories of instances (Linux).
 //! - `sealed_file`: files that are written once and can be trusted.
@@ -91,6 +92,7 @@ mod sealed_file;
 mod short_lives;
 mod source;
 mod stack_meter;
+mod startup;
 mod stats;
 mod tags;
 mod text_format;

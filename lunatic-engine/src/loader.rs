@@ -17,6 +17,7 @@ use crate::code_cache::Key;
 use crate::compiled_module::CompiledModule;
 use crate::compiler::Compiler;
 use crate::compiler_memory;
+use crate::compiler_threads;
 use crate::engine::{Engine, VariantKind};
 use crate::host_function_type::HostFunctionType;
 use crate::instance::InstanceState;
@@ -240,7 +241,7 @@ impl<T: InstanceState> Loader<T> {
             hash: ModuleHash::of(source.bytes()),
             info: ModuleInfo::of(&wasm).map_err(LoadError::Invalid)?,
             counts_fuel,
-            compiler_memory: compiler_memory::of_module(&sums),
+            compiler_memory: compiler_memory::of_module(&sums, compiler_threads::count()),
         };
         Ok(Read { wasm, summary })
     }
@@ -301,7 +302,14 @@ impl<T: InstanceState> Loader<T> {
             true => Code::Fuel(linked),
             false => {
                 let payer = payer.get().cloned();
-                let source = Arc::new(VariantSource::new(source, summary.compiler_memory, payer));
+                let ModuleSummary {
+                    info,
+                    compiler_memory,
+                    ..
+                } = &summary;
+                let metadata = info.metadata_bytes;
+                let source = VariantSource::new(source, *compiler_memory, metadata, payer);
+                let source = Arc::new(source);
                 let variant = |compiler: &Arc<VariantCompiler<T>>| {
                     Variant::new(source.clone(), compiler.clone())
                 };

@@ -181,14 +181,17 @@ impl<T: InstanceState> Module<T> {
         self.inner.bytes.as_ref()
     }
 
-    /// Returns the bytes of the module: its code, as it was compiled when it was loaded, the image
-    /// of its data, and the bytes that it was loaded from, if they are kept.
+    /// Returns the bytes of the module: its code, as it was compiled when it was loaded, what is
+    /// kept beside that ([`ModuleInfo::metadata_bytes`]), the image of its data, and the bytes that
+    /// it was loaded from, if they are kept.
     pub fn size(&self) -> usize {
         let code = self.inner.code().linked().module().image_range();
         let code = code.end.addr() - code.start.addr();
         let image = self.inner.image.as_ref();
         let image = image.map_or(0, |image| image.memory_bytes());
-        code + image + self.bytes().map_or(0, |bytes| bytes.len())
+        let metadata = usize::try_from(self.inner.info.metadata_bytes).unwrap_or(usize::MAX);
+        let bytes = self.bytes().map_or(0, |bytes| bytes.len());
+        (code + image + bytes).saturating_add(metadata)
     }
 
     /// Charges the bytes of the module to an account, as long as there are handles of it: those of

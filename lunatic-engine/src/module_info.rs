@@ -2,14 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
-    BinaryReaderError, ConstExpr, DataKind, DataSectionReader, ElementItems, ElementKind,
-    ElementSectionReader, ImportSectionReader, Operator, Parser, Payload, TypeRef,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, DataSectionReader, ElementItems,
+    ElementKind, ElementSectionReader, ExportSectionReader, ImportSectionReader, Parser, Payload,
+    TypeRef, TypeSectionReader,
 };
 
 use crate::invalid_module::InvalidModule;
 use crate::limits::{
     ExceedsLimits, MEMORIES, MemoryLimits, TABLE_ELEMENT_BYTES, TABLE_ELEMENTS, WASM_PAGE_BYTES,
 };
+use crate::startup::{Startup, constant};
 
 /// The properties of a module that are known without running it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,11 @@ pub struct ModuleInfo {
     /// How many functions, globals, tags and segments the module has, each of which may take
     /// some bytes in an instance.
     pub items: u64,
+    /// How many items the passive element segments have, each of which an instance has a value of.
+    pub passive_items: u64,
+    /// An estimate of the bytes that are kept of the module beside its code, for each code that it
+    /// is compiled to: names of imports and exports, types, and images of tables.
+    pub metadata_bytes: u64,
     /// Whether making an instance runs guest code, or may trap.
     ///
     /// That is so with a start function, and with an active segment that is not
@@ -42,12 +49,22 @@ impl ModuleInfo {
     ///
     /// Fails where the binary format is broken.
     pub fn of(wasm: &[u8]) -> Result<ModuleInfo, InvalidModule> {
+        /// What is kept of an empty module.
+        const EMPTY: u64 = 8 << 10;
+        /// An element of an image of a table.
+        const IMAGE_ELEMENT: u64 = 4;
         let mut info = ModuleInfo::default();
+        let mut startup = Startup::default();
         for payload in Parser::new(0).parse_all(wasm) {
             payload
-                .and_then(|payload| info.read(payload))
+                .and_then(|payload| {
+                    startup.add(&payload)?;
+                    info.read(payload)
+                })
                 .map_err(|error| InvalidModule::new(&error))?;
         }
+        info.passive_items = startup.passive_items;
+        info.metadata_bytes += EMPTY + startup.image_elements * IMAGE_ELEMENT;
         Ok(info)
     }
 
@@ -58,10 +75,13 @@ impl ModuleInfo {
         const FIXED: u64 = 8 << 10;
         /// A global, or a reference to a function.
         const ITEM: u64 = 48;
+        /// A value of an item of a passive element segment.
+        const PASSIVE_ITEM: u64 = 16;
         let tables = self.table_minimum.saturating_mul(TABLE_ELEMENT_BYTES);
         self.memory_minimum
             .saturating_add(tables)
             .saturating_add(self.items.saturating_mul(ITEM))
+            .saturating_add(self.passive_items.saturating_mul(PASSIVE_ITEM))
             .saturating_add(FIXED)
     }
 
@@ -97,9 +117,16 @@ impl ModuleInfo {
     }
 
     fn read(&mut self, payload: Payload<'_>) -> Result<(), BinaryReaderError> {
+        /// What is kept of a function, beside its code.
+        const FUNCTION: u64 = 32;
         match payload {
+            Payload::TypeSection(types) => self.read_types(types)?,
             Payload::ImportSection(imports) => self.read_imports(imports)?,
-            Payload::FunctionSection(functions) => self.add_items(functions.count()),
+            Payload::ExportSection(exports) => self.read_exports(exports)?,
+            Payload::FunctionSection(functions) => {
+                self.metadata_bytes += u64::from(functions.count()) * FUNCTION;
+                self.add_items(functions.count());
+            }
             Payload::GlobalSection(globals) => self.add_items(globals.count()),
             Payload::TagSection(tags) => {
                 self.tags += u64::from(tags.count());
@@ -133,9 +160,37 @@ impl ModuleInfo {
         self.items += u64::from(count);
     }
 
+    fn read_types(&mut self, types: TypeSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        const TYPE: u64 = 256;
+        const VALUE: u64 = 24;
+        for group in types {
+            for of_type in group?.types() {
+                let values = match &of_type.composite_type.inner {
+                    CompositeInnerType::Func(function) => {
+                        function.params().len() + function.results().len()
+                    }
+                    _ => 0,
+                };
+                self.metadata_bytes += TYPE + VALUE * values as u64;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_exports(&mut self, exports: ExportSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        const EXPORT: u64 = 192;
+        for export in exports {
+            self.metadata_bytes += EXPORT + export?.name.len() as u64;
+        }
+        Ok(())
+    }
+
     fn read_imports(&mut self, imports: ImportSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        const IMPORT: u64 = 192;
         for import in imports.into_imports() {
-            match import?.ty {
+            let import = import?;
+            self.metadata_bytes += IMPORT + (import.module.len() + import.name.len()) as u64;
+            match import.ty {
                 TypeRef::Memory(memory) => self.add_memory(memory.initial),
                 TypeRef::Table(table) => self.add_table(table.initial),
                 TypeRef::Tag(_) => {
@@ -206,15 +261,4 @@ impl ModuleInfo {
         }
         Ok(())
     }
-}
-
-/// The value of an offset that is a plain constant.
-fn constant(expression: &ConstExpr<'_>) -> Result<Option<u32>, BinaryReaderError> {
-    let mut operators = expression.get_operators_reader();
-    let value = match operators.read()? {
-        Operator::I32Const { value } => value.cast_unsigned(),
-        _ => return Ok(None),
-    };
-    let ends = matches!(operators.read()?, Operator::End);
-    Ok(ends.then_some(value))
 }

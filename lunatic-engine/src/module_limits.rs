@@ -6,6 +6,7 @@
 //! - `exceeded`: [`ExceedsModuleLimit`], the error.
 //! - `check`: checks a module, section by section and function by function.
 //! - `sections`, `signatures`, `shape`: what is counted in sections, in types, and in one function.
+//! - `weight`: what an operator takes of the compiler.
 
 mod check;
 mod exceeded;
@@ -13,6 +14,7 @@ mod sections;
 mod shape;
 mod signatures;
 mod table;
+mod weight;
 
 pub(crate) use crate::module_limits::check::Sums;
 pub use crate::module_limits::exceeded::ExceedsModuleLimit;

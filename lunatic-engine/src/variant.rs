@@ -17,6 +17,8 @@ pub(crate) struct VariantSource {
     source: Source,
     /// How many bytes the compiler takes.
     compiler_memory: u64,
+    /// How many bytes are kept of each variant beside its code.
+    metadata_bytes: u64,
     /// The account that is charged for the variants.
     payer: OnceLock<Account>,
     /// The account that is charged for the compiler if none is charged for the variants.
@@ -42,15 +44,18 @@ struct Charged<T: 'static> {
 impl VariantSource {
     /// - `source`: the bytes that the module was loaded from.
     /// - `compiler_memory`: the bytes that the compiler takes for it.
+    /// - `metadata_bytes`: the bytes that are kept of each variant beside its code.
     /// - `root`: the account that is charged for these if none is charged for the variants.
     pub(crate) fn new(
         source: Source,
         compiler_memory: u64,
+        metadata_bytes: u64,
         root: Option<Account>,
     ) -> VariantSource {
         VariantSource {
             source,
             compiler_memory,
+            metadata_bytes,
             payer: OnceLock::new(),
             root,
         }
@@ -107,12 +112,14 @@ impl<T: InstanceState> Variant<T> {
     async fn find(&self) -> Result<bool, LoadError> {
         let (source, compiler) = (self.source.source.clone(), self.compiler.clone());
         let (compiled, payer) = (self.compiled.clone(), self.source.payer.get().cloned());
+        let metadata = self.source.metadata_bytes;
         let finding = Class::Cpu.queue().run(move || {
             let compiler = compiler.get().map_err(LoadError::Compile)?;
             let Some(module) = compiler.find(&source) else {
                 return Ok(false);
             };
-            Charged::keep(compiler.link(&module)?, payer.as_ref(), &compiled).map(|()| true)
+            let linked = compiler.link(&module)?;
+            Charged::keep(linked, metadata, payer.as_ref(), &compiled).map(|()| true)
         });
         finding.await
     }
@@ -123,9 +130,11 @@ impl<T: InstanceState> Variant<T> {
         let VariantSource {
             source,
             compiler_memory,
+            metadata_bytes,
             payer,
             root,
         } = &*self.source;
+        let metadata = *metadata_bytes;
         let needed = compiler_memory::of_reading(source).saturating_add(*compiler_memory);
         let compiler_payer = payer.get().or(root.as_ref()).cloned();
         let (source, compiler) = (source.clone(), self.compiler.clone());
@@ -136,7 +145,7 @@ impl<T: InstanceState> Variant<T> {
             }
             let compiler = compiler.get().map_err(LoadError::Compile)?;
             let module = compiler.compile(&source, &source.binary()?)?;
-            Charged::keep(compiler.link(&module)?, payer.as_ref(), &compiled)
+            Charged::keep(compiler.link(&module)?, metadata, payer.as_ref(), &compiled)
         };
         let flight = self.compiling.clone();
         let compiling = Class::Cpu.queue();
@@ -149,14 +158,16 @@ impl<T: InstanceState> Variant<T> {
 impl<T: 'static> Charged<T> {
     /// Charges a variant, and keeps it unless there is one.
     ///
+    /// - `metadata`: the bytes that are kept of it beside its code.
     /// - `payer`: the account; `None` if the variant is not charged.
     fn keep(
         linked: InstancePre<T>,
+        metadata: u64,
         payer: Option<&Account>,
         kept: &OnceLock<Charged<T>>,
     ) -> Result<(), LoadError> {
         let code = linked.module().image_range();
-        let bytes = (code.end.addr() - code.start.addr()) as u64;
+        let bytes = (code.end.addr() - code.start.addr()) as u64 + metadata;
         let charge = payer.map(|payer| Charge::new(payer, Kind::Memory, bytes));
         let charge = charge.transpose().map_err(LoadError::Exceeded)?;
         kept.get_or_init(|| Charged {

@@ -131,9 +131,18 @@ fn worst_case_of_many_small_loops() {
     let sets: String = (0..16)
         .map(|local| format!("(local.set {} (local.get {local}))", (local + 1) % 16))
         .collect();
-    let body = format!("(loop {sets} (br_if 0 (local.get 0)))").repeat(3_500);
+    // A loop and its branch weigh 108 of 150 000.
+    let body = format!("(loop {sets} (br_if 0 (local.get 0)))").repeat(1_388);
     let locals = format!("(local {})", "i32 ".repeat(16));
-    compiles(functions(share(16), &locals, &body));
+    // Their squares are the limit of all functions.
+    compiles(functions(share(6), &locals, &body));
+    let loops = functions(
+        1,
+        "(param i32)",
+        &"(loop (br_if 0 (local.get 0)))".repeat(1_389),
+    );
+    let refused = load(&wat::parse_str(loops).unwrap());
+    assert!(matches!(refused, Err(LoadError::TooLarge(_))));
 }
 
 #[test]
@@ -267,6 +276,7 @@ fn worst_case_of_text() {
         "(global i32 i32.const 0)",
         "(import\"\"\"\"(func))",
         "(rec)",
+        "(tag)",
         "(func $a)",
         "(func(loop)(loop))",
         "(table 1 funcref)",

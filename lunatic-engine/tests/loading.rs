@@ -340,6 +340,45 @@ fn a_module_has_the_name_that_its_name_section_gives_it() {
     assert_eq!(name(with_data).as_deref(), Some("shop"));
 }
 
+#[test]
+fn an_instance_has_a_value_for_each_item_of_a_passive_segment() {
+    let bytes = |segment: &str| info(&format!("(func $f) {segment}")).instance_bytes();
+    let items = "$f ".repeat(1000);
+    let declared = bytes(&format!("(elem declare func {items})"));
+    let passive = bytes(&format!("(elem func {items})"));
+    assert_eq!(passive, declared + 1000 * 16);
+}
+
+#[test]
+fn the_size_of_a_module_has_what_is_kept_beside_its_code() {
+    let size = |fields: &str| {
+        let text = format!("(module (func $f) (table 90000 funcref) {fields})");
+        loader().load(text.as_bytes()).unwrap().size() as u64
+    };
+    let small = size("");
+    let names: String = (0..1000)
+        .map(|number| format!(r#"(export "{number:08}" (func $f))"#))
+        .collect();
+    assert!(size(&names) > small + 1000 * (160 + 8));
+    let types: String = (0..1000)
+        .map(|number| {
+            let values: String = (0..10)
+                .map(|bit| {
+                    if number >> bit & 1 == 0 {
+                        "i32 "
+                    } else {
+                        "i64 "
+                    }
+                })
+                .collect();
+            format!("(type (func (param {values})))")
+        })
+        .collect();
+    assert!(size(&types) > small + 1000 * 256);
+    // One function at the end makes an image of the whole table.
+    assert!(size("(elem (i32.const 89999) $f)") > small + 90_000 * 4);
+}
+
 /// Loads a module with limits that are smaller than the default ones.
 fn load_within(limits: ModuleLimits, text: &str) -> Result<Module<State>, LoadError> {
     let mut config = EngineConfig::default();
@@ -370,7 +409,7 @@ fn an_error_about_imports_is_no_longer_than_somebody_reads() {
 #[test]
 fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() {
     type Limit = fn(&mut ModuleLimits) -> &mut u64;
-    let cases: [(ModuleLimit, Limit, &str, u64); 33] = [
+    let cases: [(ModuleLimit, Limit, &str, u64); 38] = [
         (ModuleLimit::TextBytes, |l| &mut l.text_bytes, "(module)", 8),
         (
             ModuleLimit::TypeValues,
@@ -390,6 +429,41 @@ fn a_module_that_exceeds_a_limit_is_told_which_and_one_at_the_limit_is_loaded() 
             "(module (func $f) (table 4 funcref)
                 (elem (i32.const 0) $f $f) (elem func $f) (elem funcref (ref.null func)))",
             4,
+        ),
+        (
+            ModuleLimit::StartupItems,
+            |l| &mut l.startup_items,
+            "(module (func $f) (table 4 funcref) (elem (i32.const 0) $f $f)
+                (elem (i32.add (i32.const 0) (i32.const 0)) $f) (elem func $f $f)
+                (elem declare func $f))",
+            2 + 3,
+        ),
+        (
+            ModuleLimit::StartupSegments,
+            |l| &mut l.startup_segments,
+            r#"(module (memory 100) (data (i32.const 0) "a") (data (i32.const 6000000) "b"))"#,
+            2,
+        ),
+        (
+            ModuleLimit::TableImages,
+            |l| &mut l.table_images,
+            "(module (func $f) (table 9 funcref) (elem (i32.const 7) $f))",
+            8,
+        ),
+        (
+            ModuleLimit::FunctionWeight,
+            |l| &mut l.function_weight,
+            "(module (func $f) (table 4 funcref) (func (param i32)
+                (call_indirect (i32.const 0))
+                (if (local.get 0) (then (call $f)))
+                (loop (br_if 0 (local.get 0)))))",
+            40 + 15 + 5 + 100 + 8,
+        ),
+        (
+            ModuleLimit::SquaredWeights,
+            |l| &mut l.squared_weights,
+            "(module (func (loop)) (func (block) (block)))",
+            100 * 100 + 20 * 20,
         ),
         (
             ModuleLimit::ConstantOperators,

@@ -1,5 +1,7 @@
 //! The check of a module against its limits.
 
+use std::cmp::Reverse;
+
 use wasmparser::{BinaryReader, FunctionBody, Parser, Payload, RecGroup};
 
 use crate::initial_memory::InitialMemory;
@@ -8,6 +10,7 @@ use crate::module_limits::sections;
 use crate::module_limits::shape::Shape;
 use crate::module_limits::signatures::Signatures;
 use crate::module_limits::table::{ModuleLimit, ModuleLimits};
+use crate::startup::Startup;
 
 /// The sums of all functions and sections of a module.
 #[derive(Debug, Default)]
@@ -15,17 +18,49 @@ pub(crate) struct Sums {
     pub(crate) module_bytes: u64,
     pub(crate) globals: u64,
     pub(crate) functions: u64,
+    /// Those of them that can be called from outside, or by a reference, at most.
+    pub(crate) referenced_functions: u64,
+    pub(crate) types: u64,
     pub(crate) locals: u64,
     pub(crate) targets: u64,
     pub(crate) passed_values: u64,
     /// The values that types and functions take and return.
     pub(crate) signature_values: u64,
     pub(crate) constant_operators: u64,
+    /// The items of element segments for which there is code.
+    pub(crate) startup_items: u64,
+    /// The active data segments that are no part of an image.
+    pub(crate) startup_segments: u64,
+    /// The elements of images of tables.
+    pub(crate) table_images: u64,
+    /// The bytes of the image of the memory.
+    pub(crate) image_bytes: u64,
     pub(crate) bulk_operations: u64,
     pub(crate) exception_edges: u64,
     pub(crate) code_bytes: u64,
     pub(crate) block_merges: u64,
     pub(crate) loop_merges: u64,
+    /// The weights of functions that are not small.
+    pub(crate) weights: Vec<u64>,
+    pub(crate) squared_weights: u64,
+}
+
+impl Sums {
+    /// The sum of the weights of so many functions, of those that weigh most.
+    pub(crate) fn heaviest(&self, functions: usize) -> u64 {
+        let mut weights = self.weights.clone();
+        weights.sort_unstable_by_key(|weight| Reverse(*weight));
+        weights.iter().take(functions).sum()
+    }
+
+    fn add_weight(&mut self, weight: u64) {
+        const SMALL: u64 = 500;
+        if weight > SMALL {
+            self.weights.push(weight);
+        }
+        let squared = weight.saturating_mul(weight);
+        self.squared_weights = self.squared_weights.saturating_add(squared);
+    }
 }
 
 impl ModuleLimits {
@@ -49,6 +84,8 @@ impl ModuleLimits {
             ..Sums::default()
         };
         let mut signatures = Signatures::default();
+        let mut startup = Startup::default();
+        let mut exports = 0;
         let (mut constant_operators, mut element_items, mut active_bytes) = (0, 0, 0);
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
@@ -58,8 +95,12 @@ impl ModuleLimits {
                     function += 1;
                 }
                 payload => {
-                    if let Payload::GlobalSection(globals) = &payload {
-                        sums.globals = u64::from(globals.count());
+                    match &payload {
+                        Payload::GlobalSection(section) => {
+                            sums.globals = u64::from(section.count());
+                        }
+                        Payload::ExportSection(section) => exports = u64::from(section.count()),
+                        _ => {}
                     }
                     self.check_section(&payload)?;
                     if let Payload::TypeSection(section) = &payload {
@@ -72,15 +113,31 @@ impl ModuleLimits {
                     let limit = self.element_items;
                     exceeds(ModuleLimit::ElementItems, element_items, limit)?;
                     active_bytes += sections::active_bytes(&payload)?;
+                    startup.add(&payload)?;
+                    let (items, images) = (startup.items, startup.image_elements);
+                    exceeds(ModuleLimit::StartupItems, items, self.startup_items)?;
+                    exceeds(ModuleLimit::TableImages, images, self.table_images)?;
                     signatures.add(&payload)?;
                     self.check_signatures(&signatures)?;
                 }
             }
         }
-        if active_bytes > self.copied_bytes && InitialMemory::of(wasm).is_none() {
-            exceeds(ModuleLimit::CopiedBytes, active_bytes, self.copied_bytes)?;
+        if startup.active_data > 0 {
+            match InitialMemory::length(wasm) {
+                Some(length) => sums.image_bytes = length,
+                None => {
+                    exceeds(ModuleLimit::CopiedBytes, active_bytes, self.copied_bytes)?;
+                    let (found, limit) = (startup.active_data, self.startup_segments);
+                    exceeds(ModuleLimit::StartupSegments, found, limit)?;
+                    sums.startup_segments = found;
+                }
+            }
         }
+        sums.startup_items = startup.items;
+        sums.table_images = startup.image_elements;
         sums.functions = function;
+        sums.types = signatures.types();
+        sums.referenced_functions = function.min(element_items + exports + sums.globals);
         sums.constant_operators = constant_operators;
         sums.signature_values = signatures.type_values + signatures.function_values;
         Ok(sums)
@@ -167,8 +224,7 @@ impl ModuleLimits {
         let mut operators = body.get_operators_reader()?;
         while !operators.eof() {
             let operator = operators.read()?;
-            shape.passed_values += signatures.of_operator(&operator);
-            shape.add(&operator);
+            shape.add(&operator, signatures.of_operator(&operator));
             self.check_shape(&shape)?;
         }
         sums.locals += locals;
@@ -177,11 +233,17 @@ impl ModuleLimits {
         sums.bulk_operations += shape.bulk_operations;
         sums.exception_edges += shape.exception_edges;
         sums.code_bytes += bytes as u64;
+        sums.add_weight(shape.weight);
         sums.block_merges = sums.block_merges.saturating_add(shape.block_merges);
         sums.loop_merges = sums.loop_merges.saturating_add(shape.loop_merges);
         for (what, found, limit) in [
             (ModuleLimit::CodeBytes, sums.code_bytes, self.code_bytes),
             (ModuleLimit::AllLocals, sums.locals, self.all_locals),
+            (
+                ModuleLimit::SquaredWeights,
+                sums.squared_weights,
+                self.squared_weights,
+            ),
             (
                 ModuleLimit::AllBulkOperations,
                 sums.bulk_operations,
@@ -233,6 +295,11 @@ impl ModuleLimits {
                 self.block_merges,
             ),
             (ModuleLimit::LoopMerges, shape.loop_merges, self.loop_merges),
+            (
+                ModuleLimit::FunctionWeight,
+                shape.weight,
+                self.function_weight,
+            ),
             (
                 ModuleLimit::BulkOperations,
                 shape.bulk_operations,

@@ -3,6 +3,7 @@
 use wasmparser::{Catch, Operator};
 
 use crate::catch_label::catch_label;
+use crate::module_limits::weight;
 
 /// The properties of a function that decide how long the compiler takes for it.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(super) struct Shape {
     /// The handlers among these that an exception is compared with.
     pub(super) compared: u64,
     pub(super) exception_edges: u64,
+    /// The weights of all operators.
+    pub(super) weight: u64,
 }
 
 /// A block that is open.
@@ -49,7 +52,10 @@ pub(super) struct Block {
 }
 
 impl Shape {
-    pub(super) fn add(&mut self, operator: &Operator<'_>) {
+    /// - `values`: how many values the operator takes and returns because of a signature.
+    pub(super) fn add(&mut self, operator: &Operator<'_>, values: u64) {
+        self.passed_values += values;
+        self.weight += weight::of_operator(operator, values);
         match operator {
             Operator::Block { .. } | Operator::If { .. } => self.begin(false),
             Operator::Loop { .. } => self.begin(true),

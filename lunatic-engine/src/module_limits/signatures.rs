@@ -63,6 +63,11 @@ impl Signatures {
         Ok(())
     }
 
+    /// The number of types.
+    pub(super) fn types(&self) -> u64 {
+        self.types.len() as u64
+    }
+
     fn add_tag(&mut self, tag: TagType) {
         self.tags.push(self.of_type(tag.func_type_idx));
     }

@@ -42,9 +42,8 @@ macro_rules! module_limits {
         impl ModuleLimits {
             /// The limits for modules of guests that are not trusted, which are those with an
             /// account of their own. The compiler cannot be stopped, so these limits bound its
-            /// time, for all functions together, too. On two cores that had other work, a module
-            /// at one of these limits took 5 s at most, and one at that of
-            /// [`code_bytes`](ModuleLimits::code_bytes) 36 s, if it is made of small loops.
+            /// time, for all functions together, too. A module at one of these limits takes some
+            /// ten seconds of a processor at most, and one function two seconds.
             /// `tests/compile_time.rs` has such modules.
             pub fn untrusted() -> ModuleLimits {
                 ModuleLimits { $( $field: $untrusted, )+ }
@@ -102,6 +101,15 @@ module_limits! {
     /// are far apart: they are copied in one step when an instance is made. Others are part of an
     /// image of the memory.
     copied_bytes: CopiedBytes, "bytes of data segments that are copied for each instance", default u64::MAX, untrusted 1 << 20;
+    /// Items of element segments that are not put at a known place of a table that the module
+    /// defines: of passive ones, of those whose place is computed, of those whose items are
+    /// expressions, and of all active ones after the first of these. There is code for each.
+    startup_items: StartupItems, "items of element segments that need code", default 1_000_000, untrusted 10_000;
+    /// Active data segments, if they are not part of an image of the memory: there is code for each.
+    startup_segments: StartupSegments, "data segments that need code", default 100_000, untrusted 2_000;
+    /// Elements of all tables up to the last that a segment of functions fills, or all if they
+    /// begin as the same function.
+    table_images: TableImages, "elements of tables that segments fill", default 10_000_000, untrusted 200_000;
     /// Operators, with the end, of all constant expressions that have more than one, read a global,
     /// or are items of element segments. There is code for them that runs when an instance is made,
     /// without a point of preemption.
@@ -126,6 +134,11 @@ module_limits! {
     /// The `memory.fill`, `memory.copy` and `memory.init` of one function. Each is compiled to
     /// a branch and a call, and the time for a function grows with the square of their number.
     bulk_operations: BulkOperations, "operations on ranges of memory", default 10_000, untrusted 1_000;
+    /// The weight of all operators of one function that are compiled to branches and to calls of
+    /// the engine. A loop weighs 100, an operation on a range of a table 80, an indirect call 40,
+    /// reading an element of a table 30, as does each value that a block takes or returns, an `if`
+    /// 15, a block 10, a branch 8, a call 5. The time for a function grows with the square of this.
+    function_weight: FunctionWeight, "weight of branches and calls of the engine", default 2_000_000, untrusted 150_000;
     /// How many handlers of exceptions are around one place in a function: the catch clauses of
     /// the `try_table` that are open there, up to the innermost that catches all. An exception
     /// is compared with each of them, in every function that it leaves, and that is one step.
@@ -136,6 +149,10 @@ module_limits! {
     exception_edges: ExceptionEdges, "ways from calls to handlers of exceptions", default 100_000, untrusted 20_000;
     /// Bytes of the bodies of all functions.
     code_bytes: CodeBytes, "bytes of all functions", default u64::MAX, untrusted 4 << 20;
+    /// The squares of the [`function_weight`](ModuleLimits::function_weight) of all functions
+    /// together. The time that the compiler takes is in proportion to this, half a second for
+    /// 10¹⁰.
+    squared_weights: SquaredWeights, "squares of the weights of functions", default u64::MAX, untrusted 150_000_000_000;
     /// Locals that all functions declare.
     all_locals: AllLocals, "locals of all functions", default u64::MAX, untrusted 2_000_000;
     /// The targets of all `br_table` of all functions.
@@ -163,7 +180,12 @@ impl ModuleLimits {
             type_values: TIMES * strict.type_values,
             function_values: TIMES * strict.function_values,
             element_items: TIMES * strict.element_items,
+            startup_items: 2 * strict.startup_items,
+            startup_segments: 2 * strict.startup_segments,
+            table_images: TIMES * strict.table_images,
             code_bytes: TIMES * strict.code_bytes,
+            function_weight: 3 * strict.function_weight,
+            squared_weights: TIMES * strict.squared_weights,
             all_locals: TIMES * strict.all_locals,
             all_branch_targets: TIMES * strict.all_branch_targets,
             all_passed_values: TIMES * strict.all_passed_values,
