@@ -6,6 +6,7 @@
 //! guests allow that are not trusted, of all operators and in all ways to compile, and what each takes
 //! is printed. Otherwise there are some of those that take much.
 #![allow(clippy::unwrap_used, reason = "a failed expectation fails the test")]
+#![expect(clippy::disallowed_methods, reason = "one function, for tests")]
 
 use std::path::Path;
 use std::process::Command;
