@@ -45,8 +45,10 @@ impl DueTimes {
         self.waiting.remove(&(due, number))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Whether nobody waits and the clock is not set. While it is set, it has to be recorded when it
+    /// goes off, also in vain: it would not be set for what comes later.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.set.is_none()
     }
 
     /// Removes times that are over, the earliest first, and no more than [`MAX_BATCH`].
@@ -108,8 +110,23 @@ mod tests {
         times.insert(at(6), Waker::noop().clone());
         assert_eq!(times.next_setting(), Some(at(6)));
         assert_eq!(times.take_due(at(7)).len(), 2);
-        assert!(times.is_empty());
+        assert!(times.is_idle());
         assert_eq!(times.next_setting(), None);
+    }
+
+    #[test]
+    fn a_clock_that_goes_off_in_vain_while_nobody_waits_is_set_again() {
+        let mut times = DueTimes::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let first = times.insert(at(5), Waker::noop().clone());
+        assert_eq!(times.next_setting(), Some(at(5)));
+        times.remove(at(5), first);
+        assert!(!times.is_idle(), "it goes off at 5");
+        assert!(times.take_due(at(5)).is_empty());
+        assert!(times.is_idle());
+        times.insert(at(7), Waker::noop().clone());
+        assert_eq!(times.next_setting(), Some(at(7)));
     }
 
     #[test]

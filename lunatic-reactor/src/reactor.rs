@@ -206,7 +206,7 @@ impl Reactor {
             readiness.handle(flags);
         }
         let mut times = self.times.lock();
-        if times.is_empty() {
+        if times.is_idle() {
             return;
         }
         let due = times.take_due(Instant::now());

@@ -53,6 +53,20 @@ fn an_earlier_time_is_not_held_up_by_a_later_one_that_waits() {
 }
 
 #[test]
+fn a_time_comes_after_the_only_other_one_was_given_up() {
+    in_time(|| {
+        for _ in 0..20 {
+            let mut given_up = Box::pin(Timer::after(Duration::from_millis(2)));
+            assert!(block_on(poll_once(given_up.as_mut())).is_none());
+            drop(given_up);
+            // The clock is set for it, and goes off while nobody waits.
+            thread::sleep(Duration::from_millis(4));
+            block_on(Timer::after(Duration::from_millis(1)));
+        }
+    });
+}
+
+#[test]
 fn a_time_beyond_the_clock_never_comes() {
     in_time(|| {
         let never = Timer::after(Duration::MAX);

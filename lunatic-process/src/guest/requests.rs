@@ -166,7 +166,7 @@ fn short(name: &str) -> String {
 fn function_name(frame: &wasmtime::FrameInfo) -> String {
     let named = frame.symbols().iter().find_map(|symbol| symbol.name());
     match named.or(frame.func_name()) {
-        Some(name) => readable(name),
+        Some(name) => short(&readable(name)),
         None => format!("function {}", frame.func_index()),
     }
 }
