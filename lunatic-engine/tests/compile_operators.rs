@@ -477,7 +477,7 @@ fn sections() -> Vec<(&'static str, String)> {
         (
             "tables with one function at the end",
             "(func $f) (table $a 99999 funcref) (table $b 99999 funcref)
-            (elem (table $a) (i32.const 99998) $f) (elem (table $b) (i32.const 99998) $f)"
+            (elem (table $a) (i32.const 99998) func $f) (elem (table $b) (i32.const 99998) func $f)"
                 .to_owned(),
         ),
         ("data that is far apart", format!("(memory 500) {data}")),
@@ -512,7 +512,7 @@ fn no_section_takes_more_memory_than_is_charged_for_it() {
 fn images_of_many_large_tables_are_refused() {
     let tables = "(table 1000000 funcref)".repeat(100);
     let items: String = (0..100)
-        .map(|table| format!("(elem (table {table}) (i32.const 999999) $f)"))
+        .map(|table| format!("(elem (table {table}) (i32.const 999999) func $f)"))
         .collect();
     let wasm = wat::parse_str(format!("(module (func $f) {tables} {items})")).unwrap();
     let refused = load(&loader(""), &wasm, &Account::default());

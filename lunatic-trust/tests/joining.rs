@@ -119,7 +119,7 @@ fn a_token_of_another_cluster_is_refused() {
     let error = redeemed.expect_err("another cluster");
     assert_eq!(
         error.to_string(),
-        "the token is for the cluster bank, and this is shop"
+        "the token is for the cluster bank, and this is shop; make one with the directory of shop, or join bank"
     );
     let redeemed = ours.redeem(&namesake.token(), &name("worker"));
     assert!(matches!(redeemed, Err(RedeemError::WrongCluster { .. })));
@@ -147,7 +147,7 @@ fn a_token_is_for_the_names_that_it_was_made_for() {
     let error = redeemed.expect_err("another name");
     assert_eq!(
         error.to_string(),
-        "the token is for worker-*, not for database"
+        "the token is for worker-*, not for database; give the node such a name, or make a token for database"
     );
     cluster
         .redeem(&token, &name("worker-1"))

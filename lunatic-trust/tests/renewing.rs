@@ -225,7 +225,9 @@ fn what_was_kept_is_not_used_when_it_is_damaged_or_has_expired() {
     let late = Credentials::from_state(&state, cluster.now + 31 * DAY);
     let error = late.expect_err("it has expired");
     assert!(
-        error.to_string().contains("join with another token"),
+        error
+            .to_string()
+            .contains("remove it and join with another one"),
         "{error}"
     );
     let authority = Fingerprint::of(cluster.authority.certificate());
