@@ -155,3 +155,36 @@ pub fn start() -> io::Result<()> {
     async_io::block_on(std::future::ready(()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    #[test]
+    fn sockets_and_times_are_waited_for_without_a_driver() -> io::Result<()> {
+        start()?;
+        assert!(Driver::attach()?.is_none());
+        block_on(async {
+            let listener = Source::new(TcpListener::bind("127.0.0.1:0")?)?;
+            let client = Source::connect(listener.get_ref().local_addr()?).await?;
+            let (server, _) = listener.read_with(|listener| listener.accept()).await?;
+            let server = Source::new(server)?;
+            Timer::after(Duration::from_millis(1)).await;
+            Timer::at(Instant::now()).await;
+            client.writable(client.known()).await;
+            client
+                .write_with(|mut client| client.write(b"hello"))
+                .await?;
+            server.readable(server.known()).await;
+            let mut buffer = [0; 16];
+            let read = |mut server: &TcpStream| server.read(&mut buffer);
+            assert_eq!(server.read_with(read).await?, 5);
+            Ok(())
+        })
+    }
+}
